@@ -1,0 +1,1 @@
+"""Settings of a run, strict; imports neither torch nor Ray."""

@@ -1,0 +1,278 @@
+"""Every setting of a run, with its unit, its default and its bounds.
+
+Defaults are those of MatInvent (arXiv:2511.03112 and its public code) wherever it has the setting.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors and nothing changes after loading."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class GeneratorSettings(Settings):
+    """Which crystal generator, and how it samples."""
+
+    name: str = "diffusion"
+    """Entry of ``GENERATORS``, or an import path ``package.module:factory``."""
+    checkpoint: str = "packaged"
+    """``packaged`` for the weights shipped here, or a path."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Sampler options of the chosen generator."""
+    batch_size: PositiveInt = 64
+    """Crystals drawn in one call of one replica."""
+
+
+class PotentialSettings(Settings):
+    """Which interatomic potential."""
+
+    name: str = "chgnet"
+    """Entry of ``POTENTIALS``, or an import path ``package.module:factory``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RelaxationSettings(Settings):
+    """How crystals are brought to rest."""
+
+    optimizer: str = "default"
+    """``default`` for the one measured fastest, or an entry of the relaxer's table."""
+    fmax_ev_per_ang: PositiveFloat = 0.05
+    max_steps: PositiveInt = 300
+    deadline_s: PositiveFloat = 600.0
+    """Wall-clock limit of one batch; crystals unfinished by then fail."""
+    batch_size: PositiveInt = 8
+    """Crystals sent to a reward worker at once."""
+
+
+class PrefilterSettings(Settings):
+    """Checks before any energy is paid for (MatInvent's validity filter)."""
+
+    min_distance_ang: PositiveFloat = 0.5
+    min_volume_ang3: PositiveFloat = 0.1
+    max_length_ang: PositiveFloat = 25.0
+    smact: bool = True
+
+
+class StabilitySettings(Settings):
+    """Stable, unique, novel: against what, and how strictly."""
+
+    reference: str = "packaged"
+    """``packaged``, or a folder made by ``ray-matdesign reference build``."""
+    max_e_above_hull_ev_per_atom: float = 0.1
+    matcher_ltol: PositiveFloat = 0.2
+    matcher_stol: PositiveFloat = 0.3
+    matcher_angle_tol_deg: PositiveFloat = 5.0
+    require: tuple[Literal["stable", "unique", "novel"], ...] = ("stable", "unique", "novel")
+    """What a candidate must be before its property is evaluated."""
+
+
+class AscendingTransform(Settings):
+    """``clip((p - min) / (max - min), 0, 1)``."""
+
+    kind: Literal["ascending"]
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        return self
+
+
+class DescendingTransform(Settings):
+    """``clip((max - p) / (max - min), 0, 1)``."""
+
+    kind: Literal["descending"]
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        return self
+
+
+class TargetTransform(Settings):
+    """``clip((max_distance - |p - target|) / (max_distance - min_distance), 0, 1)``."""
+
+    kind: Literal["target"]
+    target: float
+    min_distance: float = Field(default=0.0, ge=0.0)
+    max_distance: PositiveFloat
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_distance >= self.max_distance:
+            raise ValueError(
+                f"min_distance ({self.min_distance}) must be below "
+                f"max_distance ({self.max_distance})"
+            )
+        return self
+
+
+Transform = Annotated[
+    AscendingTransform | DescendingTransform | TargetTransform, Field(discriminator="kind")
+]
+
+
+class ObjectiveTerm(Settings):
+    """One property and what counts as good."""
+
+    scorer: str
+    """Entry of ``SCORERS``, or an import path ``package.module:factory``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    transform: Transform
+    weight: PositiveFloat = 1.0
+
+
+class ObjectiveSettings(Settings):
+    """What the run designs for."""
+
+    terms: tuple[ObjectiveTerm, ...] = Field(min_length=1)
+    aggregation: Literal["mean", "min", "weighted"] = "mean"
+    reward_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """Reward above which a crystal counts as a hit in the metrics."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [term.scorer for term in self.terms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each scorer may appear once, got {names}")
+        return self
+
+
+class ReplaySettings(Settings):
+    """Past good crystals, trained on again."""
+
+    capacity: PositiveInt = 100
+    draw: NonNegativeInt = 10
+    min_reward: float = 0.1
+
+
+class DiversitySettings(Settings):
+    """Penalty on formulas seen too often."""
+
+    key: Literal["formula", "elements"] = "formula"
+    tolerance: PositiveInt = 3
+    buffer: PositiveInt = 6
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.tolerance >= self.buffer:
+            raise ValueError(f"tolerance ({self.tolerance}) must be below buffer ({self.buffer})")
+        return self
+
+
+class RLSettings(Settings):
+    """The algorithm (MatInvent's defaults)."""
+
+    loops: PositiveInt = 120
+    samples: PositiveInt = 64
+    """Crystals generated in each loop."""
+    evaluations: PositiveInt = 16
+    """Property evaluations paid for in each loop, at most."""
+    top_fraction: Fraction = 0.5
+    """Share of the evaluations that is trained on."""
+    epochs: PositiveInt = 3
+    timesteps: PositiveInt = 1000
+    """Diffusion times visited in each epoch, from 1 down to 1/timesteps."""
+    accumulate: PositiveInt = 50
+    """Times whose gradients are summed before a step of Adam."""
+    lr: PositiveFloat = 1e-5
+    sigma: Annotated[float, Field(ge=0.0)] = 0.025
+    """Weight of the deviation from the prior."""
+    deviation_offset: PositiveFloat = 1.1
+    """The paper's lambda: deviation is weighted by ``offset - reward``."""
+    optimizer_state: Literal["fresh", "carried"] = "fresh"
+    """Whether Adam's moments start anew in each loop."""
+    replay: ReplaySettings = ReplaySettings()
+    diversity: DiversitySettings = DiversitySettings()
+
+
+class ExecutionSettings(Settings):
+    """Where the work runs."""
+
+    backend: Literal["local", "ray"] = "local"
+    address: str | None = None
+    """Ray cluster to join; ``None`` joins ``RAY_ADDRESS`` if set, else starts a local one."""
+    generators: PositiveInt = 1
+    reward_workers: PositiveInt = 2
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_generator: Annotated[float, Field(ge=0.0)] = 0.0
+    gpus_per_reward_worker: Annotated[float, Field(ge=0.0)] = 0.0
+    gpus_per_learner: Annotated[float, Field(ge=0.0)] = 0.0
+    batch_deadline_s: PositiveFloat = 1200.0
+    batch_retries: NonNegativeInt = 2
+    object_store_mib: PositiveInt = 512
+    """Object store of a local Ray started by the run."""
+
+
+class RunConfig(Settings):
+    """A design campaign."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    seed: NonNegativeInt = 0
+    generator: GeneratorSettings = GeneratorSettings()
+    potential: PotentialSettings = PotentialSettings()
+    relaxation: RelaxationSettings = RelaxationSettings()
+    prefilter: PrefilterSettings = PrefilterSettings()
+    stability: StabilitySettings = StabilitySettings()
+    objective: ObjectiveSettings
+    rl: RLSettings = RLSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    checkpoint_every: PositiveInt = 1
+    """Loops between checkpoints."""
+
+
+class TrainSettings(Settings):
+    """Training of the embedded diffusion generator."""
+
+    steps: PositiveInt = 12000
+    """Optimiser steps in all; a resumed run may ask for more."""
+    batch_size: PositiveInt = 128
+    micro_batches: PositiveInt = 4
+    """Crystals of a batch are sorted by size into this many, to waste little on padding."""
+    lr: PositiveFloat = 2e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    warmup_steps: PositiveInt = 100
+    decay_fraction: Fraction = 0.25
+    """Last share of the steps, over which the learning rate falls to zero."""
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    clip_norm: PositiveFloat = 1.0
+    width: PositiveInt = 128
+    layers: PositiveInt = 5
+    pair_width: PositiveInt = 64
+    max_atoms: PositiveInt = 20
+    max_e_above_hull_ev_per_atom: float = 0.1
+    """Crystals above it are not learnt from."""
+    excluded_elements: tuple[str, ...] = (
+        *("He", "Ne", "Ar", "Kr", "Xe", "Tc", "Pm", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Th"),
+        *("Pa", "U", "Np", "Pu", "Am", "Cm", "Eu", "Gd"),
+    )
+    """Noble gases, radioactive elements, and those whose reference energies are unreliable."""
+    validation_fraction: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.04
+    validate_every: PositiveInt = 500
+    samples_scored: PositiveInt = 64
+    """Crystals drawn and checked at each validation."""
+    checkpoint_every: PositiveInt = 200
+    seed: NonNegativeInt = 0

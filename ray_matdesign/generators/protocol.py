@@ -1,0 +1,74 @@
+"""What a generator and a trainable policy promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ray_matdesign.crystals.crystal import Crystal
+
+Weights = dict[str, NDArray[np.generic]]
+"""A state dict as plain arrays: what crosses processes and goes into checkpoints."""
+
+
+class Generator(Protocol):
+    """Makes crystals."""
+
+    def sample(
+        self, n: int, *, seed: int, condition: Mapping[str, float] | None = None
+    ) -> list[Crystal]:
+        """Draws crystals.
+
+        Args:
+            n: How many. Fewer may come back where the model emitted arrays that are no crystal.
+            seed: The same seed, weights and machine give the same crystals.
+            condition: Property values to aim for; a generator without conditions refuses them.
+        """
+        ...
+
+
+class Policy(Generator, Protocol):
+    """A generator that reinforcement learning can fine-tune.
+
+    Attributes:
+        version: Counts weight updates; each candidate carries the version that made it.
+    """
+
+    version: int
+
+    def encode(self, crystals: Sequence[Crystal]) -> Any:
+        """Turns crystals into the model's own batch (opaque to the caller)."""
+        ...
+
+    def denoising_losses(
+        self, batch: Any, time: float, prior: Policy, rng: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noises each crystal to ``time`` and measures how well the policy undoes it.
+
+        Args:
+            batch: From :meth:`encode`.
+            time: Diffusion time in (0, 1]; 1 is pure noise. The same for the whole batch.
+            prior: The frozen policy to compare with, on the same noisy input.
+            rng: Source of the noise.
+
+        Returns:
+            Denoising loss and squared deviation from the prior's output, each of shape
+            ``(n_crystals,)``, differentiable in this policy's parameters.
+        """
+        ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """What the optimiser updates."""
+        ...
+
+    def weights(self) -> Weights:
+        """Every weight, copied out as arrays."""
+        ...
+
+    def load_weights(self, weights: Mapping[str, NDArray[np.generic]], version: int) -> None:
+        """Copies weights in (the arrays may be read-only) and takes their version."""
+        ...

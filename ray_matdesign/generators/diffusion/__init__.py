@@ -1,0 +1,1 @@
+"""A joint diffusion model over cells, coordinates and atom types."""

@@ -1,0 +1,80 @@
+"""Units, formulas, numbers and objectives in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from ray_matdesign.config.schema import ObjectiveTerm
+from ray_matdesign.report.wording import (
+    duration,
+    formula_html,
+    goal,
+    number,
+    property_of,
+    share,
+    space_group_html,
+    typeset_unit,
+)
+
+
+@pytest.mark.parametrize(
+    ("unit", "typeset"),
+    [
+        ("g/cm3", "g/cm³"), ("mu_B/A^3", "μB/Å³"), ("eV/atom", "eV/atom"), ("GPa", "GPa"),
+        ("log10 ppm", "log₁₀ ppm"), ("USD/kg", "USD/kg"), ("", ""), ("A^-3", "Å⁻³"), ("A2", "Å²"),
+    ],
+)  # fmt: skip
+def test_units(unit: str, typeset: str) -> None:
+    assert typeset_unit(unit) == typeset
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (18.0, "18.0"), (-0.01234, "−0.0123"), (1234.5, "1,234"), (None, "–"),
+        (float("nan"), "–"), (0.99951, "1.000"), (1.7e-9, "0.000000"),
+    ],
+)  # fmt: skip
+def test_numbers(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_shares_and_durations() -> None:
+    assert [share(0, 5), share(1, 3), share(1, 30), share(1, 0)] == ["0 %", "33 %", "3.3 %", "–"]
+    assert [duration(s) for s in (4, 200, 7500)] == ["4 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_formulas_and_space_groups() -> None:
+    assert formula_html("Ba2TiO10") == "Ba<sub>2</sub>TiO<sub>10</sub>"
+    assert space_group_html("P6_3/mmc") == "P6<sub>3</sub>/mmc"
+    assert space_group_html("Fd-3m") == 'Fd<span class="over">3</span>m'
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (
+            {"kind": "target", "target": 18, "max_distance": 10},
+            "a mass density of 18 g/cm³ (reward 1 at the target, 0 from 10 g/cm³ away)",
+        ),
+        (
+            {"kind": "target", "target": 3, "min_distance": 0.5, "max_distance": 2},
+            "a mass density of 3 g/cm³ (reward 1 within 0.5 g/cm³ of it, 0 from 2 g/cm³ away)",
+        ),
+        (
+            {"kind": "ascending", "min": -1, "max": 20},
+            "as high a mass density as possible (reward 0 at −1 g/cm³, 1 from 20 g/cm³)",
+        ),
+        (
+            {"kind": "descending", "min": 2, "max": 4},
+            "as low a mass density as possible (reward 1 up to 2 g/cm³, 0 from 4 g/cm³)",
+        ),
+    ],
+)
+def test_goals(transform: dict[str, object], words: str) -> None:
+    term = ObjectiveTerm.model_validate({"scorer": "density", "transform": transform})
+    assert goal(term, property_of("density", "g/cm3")) == words
+
+
+def test_a_users_scorer_is_called_by_its_name() -> None:
+    assert property_of("my_lab.scores:melting_point", "K").axis == "Melting point (K)"

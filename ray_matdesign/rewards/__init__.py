@@ -1,0 +1,1 @@
+"""Scorers, transforms and objectives."""

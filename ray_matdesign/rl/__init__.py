@@ -1,0 +1,1 @@
+"""The reinforcement-learning loop and its parts; knows nothing of Ray."""

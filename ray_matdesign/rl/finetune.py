@@ -1,0 +1,124 @@
+"""Fine-tuning: one pass of MatInvent's regression over a handful of rewarded crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ray_matdesign.config.schema import RLSettings
+from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.generators.protocol import Policy, Weights
+from ray_matdesign.rl.losses import matinvent_loss
+
+
+class Diverged(RuntimeError):
+    """A loss that is not finite."""
+
+
+@dataclass(frozen=True)
+class FinetuneReport:
+    """How a fine-tuning went.
+
+    Attributes:
+        loss: Mean objective over the micro-steps.
+        denoise: Mean denoising loss, unweighted.
+        deviation: Mean squared deviation from the prior, unweighted.
+        adam_steps: Updates made.
+        optimizer: Adam's state, to be carried into the next loop.
+    """
+
+    loss: float
+    denoise: float
+    deviation: float
+    adam_steps: int
+    optimizer: Weights
+
+
+def finetune(
+    policy: Policy,
+    prior: Policy,
+    crystals: Sequence[Crystal],
+    rewards: Sequence[float],
+    settings: RLSettings,
+    seed: int,
+    optimizer_state: Mapping[str, NDArray[np.generic]] | None = None,
+) -> FinetuneReport:
+    """Updates the policy in place.
+
+    Every epoch walks the diffusion times from 1 down to ``1/timesteps``; all crystals are noised to
+    the same time, with fresh noise at each, and gradients of ``accumulate`` consecutive times make
+    one step of Adam, so that each step sees a contiguous band of noise levels.
+
+    Args:
+        policy: To be updated.
+        prior: Frozen.
+        crystals: As generated, not relaxed; one batch.
+        rewards: Penalised, one per crystal.
+        settings: The algorithm's.
+        seed: Of all noise.
+        optimizer_state: From the last report, where moments are carried over.
+
+    Raises:
+        Diverged: The loss is not finite; the policy is then spoilt.
+    """
+    batch = policy.encode(crystals)
+    weights = torch.tensor(list(rewards), dtype=torch.float32)
+    noise = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=settings.lr)
+    if optimizer_state is not None:
+        load_adam_state(optimizer, optimizer_state)
+    optimizer.zero_grad(set_to_none=True)
+    sums = np.zeros(3)
+    micro_steps = settings.epochs * settings.timesteps
+    adam_steps = 0
+    for step, time in enumerate(diffusion_times(settings), start=1):
+        denoise, deviation = policy.denoising_losses(batch, time, prior, noise)
+        loss = matinvent_loss(
+            denoise,
+            deviation,
+            weights.to(denoise.device),
+            settings.sigma,
+            settings.deviation_offset,
+        )
+        (loss / settings.accumulate).backward()
+        figures = np.array([loss.item(), denoise.mean().item(), deviation.mean().item()])
+        if not np.isfinite(figures).all():
+            raise Diverged(f"the loss is not finite at t={time:.3f}, micro-step {step}")
+        sums += figures
+        if step % settings.accumulate == 0 or step == micro_steps:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            adam_steps += 1
+    loss_mean, denoise_mean, deviation_mean = (sums / micro_steps).tolist()
+    return FinetuneReport(
+        loss_mean, denoise_mean, deviation_mean, adam_steps, adam_state(optimizer)
+    )
+
+
+def diffusion_times(settings: RLSettings) -> Iterator[float]:
+    """Times of all micro-steps: each epoch from 1 down to ``1/timesteps``, evenly spaced."""
+    times = np.linspace(1.0, 1.0 / settings.timesteps, settings.timesteps).tolist()
+    for _ in range(settings.epochs):
+        yield from times
+
+
+def adam_state(optimizer: torch.optim.Adam) -> Weights:
+    """Adam's moments and step counts as arrays, keyed ``<parameter index>.<name>``."""
+    return {
+        f"{index}.{name}": value.detach().cpu().numpy().copy()
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def load_adam_state(optimizer: torch.optim.Adam, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Restores what :func:`adam_state` saved into an optimiser over the same parameters."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in arrays.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = torch.from_numpy(np.array(array))
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,254 @@
+"""The steps of a loop: each takes candidates and returns them with what was learned.
+
+Order and length are kept throughout; a candidate that falls out stays in the list, with its outcome
+and the reason. Steps that leave the process go through the executor, in batches that depend on the
+configuration alone, so that any executor gives the same candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ray_matdesign.config.schema import RunConfig, StabilitySettings
+from ray_matdesign.crystals.codec import decode_crystals, encode_crystals
+from ray_matdesign.crystals.matching import unique_mask
+from ray_matdesign.crystals.validity import check
+from ray_matdesign.generators.protocol import Weights
+from ray_matdesign.rl import seeds
+from ray_matdesign.rl.candidate import Assessment, Candidate, Outcome, new_candidate
+from ray_matdesign.rl.executor import BatchFailed, Executor, Payload
+from ray_matdesign.rl.ledger import Ledger, Record
+from ray_matdesign.rl.progress import Progress
+from ray_matdesign.rl.replay import ReplayEntry
+from ray_matdesign.rl.workers import GENERATOR, LEARNER, REWARD
+from ray_matdesign.stability.reference import ReferenceSet
+from ray_matdesign.stability.sun import SunFlags
+
+
+class RunFailed(RuntimeError):
+    """A run that cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the steps of every loop work with."""
+
+    config: RunConfig
+    executor: Executor
+    reference: ReferenceSet
+    ledger: Ledger
+    progress: Progress
+
+
+def sample(tools: Tools, loop: int) -> list[Candidate]:
+    """Draws the loop's crystals.
+
+    Fewer than asked for come back where the model emitted arrays that are no crystal, or where a
+    batch failed.
+
+    Raises:
+        RunFailed: Every batch failed.
+    """
+    total, size = tools.config.rl.samples, tools.config.generator.batch_size
+    starts = range(0, total, size)
+    payloads = [
+        {
+            "n": min(size, total - start),
+            "seed": seeds.integer(tools.config.seed, loop, seeds.Stage.SAMPLE, number),
+        }
+        for number, start in enumerate(starts)
+    ]
+    drawn: dict[int, list[Candidate]] = {}
+    failures: list[str] = []
+    tools.progress.stage("sample", 0, total)
+    for number, result in tools.executor.map(GENERATOR, "sample", payloads):
+        if isinstance(result, BatchFailed):
+            failures.append(result.reason)
+            tools.progress.note(f"loop {loop}: a sampling batch failed: {result.reason}")
+            continue
+        drawn[number] = [
+            new_candidate(loop, starts[number] + place, result["version"], crystal)
+            for place, crystal in enumerate(decode_crystals(result["crystals"]))
+        ]
+        tools.progress.stage("sample", sum(map(len, drawn.values())), total)
+    if not drawn:
+        raise RunFailed(f"loop {loop}: no crystal could be sampled: {failures[0]}")
+    return [candidate for number in sorted(drawn) for candidate in drawn[number]]
+
+
+def prefilter(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Drops what fails the checks of geometry and composition, before any energy is paid for."""
+
+    def checked(candidate: Candidate) -> Candidate:
+        reason = check(candidate.generated, tools.config.prefilter)
+        return candidate if reason is None else candidate.rejected(Outcome.INVALID, reason)
+
+    return [checked(c) if c.pending else c for c in candidates]
+
+
+def drop_missing_elements(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Drops crystals whose stability the reference set cannot judge."""
+
+    def checked(candidate: Candidate) -> Candidate:
+        missing = tools.reference.missing_elements(candidate.generated)
+        if not missing:
+            return candidate
+        reason = f"no reference energy for {', '.join(missing)}"
+        return candidate.rejected(Outcome.NO_REFERENCE, reason)
+
+    return [checked(c) if c.pending else c for c in candidates]
+
+
+def relax(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Relaxes every crystal still in the race, and places it against the reference set."""
+    results = _pay(
+        "assess", "relax", [c for c in candidates if c.pending], tools, _crystals_payload
+    )
+
+    def assessed(candidate: Candidate) -> Candidate:
+        record = results[candidate.key]
+        if isinstance(record, BatchFailed):
+            return candidate.rejected(Outcome.RELAXATION_FAILED, record.reason)
+        if "failed" in record:
+            return candidate.rejected(Outcome.RELAXATION_FAILED, record["failed"])
+        fields = dict(record)
+        relaxed = decode_crystals(fields.pop("relaxed"))[0]
+        return replace(candidate, assessment=Assessment(relaxed=relaxed, **fields))
+
+    return [assessed(c) if c.pending else c for c in candidates]
+
+
+def require_sun(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Keeps what is stable, unique within the loop, and novel: as much of it as is required."""
+    settings = tools.config.stability
+    relaxed = [c.assessment.relaxed for c in candidates if c.assessment is not None]
+    uniqueness = iter(unique_mask(relaxed, settings))
+
+    def judged(candidate: Candidate) -> Candidate:
+        assessment = candidate.assessment
+        if assessment is None:
+            return candidate
+        above = assessment.e_above_hull_ev_per_atom
+        stable = above <= settings.max_e_above_hull_ev_per_atom
+        flags = SunFlags(stable, unique=next(uniqueness), novel=assessment.novel)
+        verdict = _rejection(flags, above, settings)
+        judged = replace(candidate, flags=flags)
+        return judged.rejected(*verdict) if verdict else judged
+
+    return [judged(c) for c in candidates]
+
+
+def evaluate(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Pays for the properties of the first survivors, as many as the budget allows."""
+    budget = tools.config.rl.evaluations
+    survivors = [c for c in candidates if c.pending]
+    results = _pay("score", "evaluate", survivors[:budget], tools, _specimens_payload)
+
+    def evaluated(candidate: Candidate) -> Candidate:
+        record = results.get(candidate.key)
+        if record is None:
+            return candidate.rejected(
+                Outcome.NOT_EVALUATED, f"the loop's {budget} property evaluations were spent"
+            )
+        if isinstance(record, BatchFailed):
+            return candidate.rejected(Outcome.EVALUATION_FAILED, record.reason)
+        scored = replace(candidate, values=record["values"], reward=record["reward"])
+        if record["reward"] is None:
+            failures = record["failures"].items()
+            reason = "; ".join(f"{name}: {why}" for name, why in failures)
+            return scored.rejected(Outcome.EVALUATION_FAILED, reason)
+        return replace(scored, outcome=Outcome.EVALUATED)
+
+    return [evaluated(c) if c.pending else c for c in candidates]
+
+
+def finetune(
+    entries: Sequence[ReplayEntry], optimizer: Weights | None, loop: int, tools: Tools
+) -> Payload:
+    """Fine-tunes the published policy on generated crystals with their penalised rewards.
+
+    Returns:
+        The learner's payload: ``weights``, ``optimizer`` and figures.
+
+    Raises:
+        RunFailed: The learner failed.
+    """
+    payload = {
+        "crystals": encode_crystals([decode_crystals(e.crystal)[0] for e in entries]),
+        "rewards": [entry.reward for entry in entries],
+        "seed": seeds.integer(tools.config.seed, loop, seeds.Stage.FINETUNE),
+        "optimizer": optimizer,
+    }
+    tools.progress.stage("finetune", 0, len(entries))
+    ((_, result),) = tools.executor.map(LEARNER, "finetune", [payload])
+    if isinstance(result, BatchFailed):
+        raise RunFailed(f"loop {loop}: fine-tuning failed: {result.reason}")
+    tools.progress.stage("finetune", len(entries), len(entries))
+    return result
+
+
+def _pay(
+    verb: str,
+    stage: str,
+    candidates: Sequence[Candidate],
+    tools: Tools,
+    payload: Callable[[Sequence[Candidate]], Payload],
+) -> dict[str, Record | BatchFailed]:
+    """Has the reward workers treat candidates, but those the ledger already knows.
+
+    Batches are cut before the ledger is consulted, so that a resumed run repeats the very batches
+    that the interrupted one would have run.
+    """
+    size = tools.config.relaxation.batch_size
+    results: dict[str, Record | BatchFailed] = {}
+    batches: list[list[Candidate]] = []
+    for start in range(0, len(candidates), size):
+        unpaid = []
+        for candidate in candidates[start : start + size]:
+            record = tools.ledger.get(verb, candidate.key)
+            if record is None:
+                unpaid.append(candidate)
+            else:
+                results[candidate.key] = record
+        if unpaid:
+            batches.append(unpaid)
+    tools.progress.stage(stage, len(results), len(candidates))
+    for index, result in tools.executor.map(REWARD, verb, [payload(b) for b in batches]):
+        keys = [candidate.key for candidate in batches[index]]
+        if isinstance(result, BatchFailed):
+            tools.progress.note(f"{stage}: a batch of {len(keys)} failed: {result.reason}")
+            results.update(dict.fromkeys(keys, result))
+        else:
+            paid = dict(zip(keys, result["records"], strict=True))
+            tools.ledger.record(verb, paid)
+            results.update(paid)
+        tools.progress.stage(stage, len(results), len(candidates))
+    return results
+
+
+def _crystals_payload(candidates: Sequence[Candidate]) -> Payload:
+    return {"crystals": encode_crystals([c.generated for c in candidates])}
+
+
+def _specimens_payload(candidates: Sequence[Candidate]) -> Payload:
+    found = [c.assessment for c in candidates if c.assessment is not None]
+    return {
+        "crystals": encode_crystals([a.relaxed for a in found]),
+        "energies": [a.energy_ev_per_atom for a in found],
+        "formation_energies": [a.formation_energy_ev_per_atom for a in found],
+        "hull_distances": [a.e_above_hull_ev_per_atom for a in found],
+    }
+
+
+def _rejection(
+    flags: SunFlags, e_above_hull: float, settings: StabilitySettings
+) -> tuple[Outcome, str] | None:
+    if "stable" in settings.require and not flags.stable:
+        limit = settings.max_e_above_hull_ev_per_atom
+        return Outcome.UNSTABLE, f"{e_above_hull:.3f} eV/atom above the hull, limit {limit:g}"
+    if "unique" in settings.require and not flags.unique:
+        return Outcome.DUPLICATE, "the same as an earlier crystal of this loop"
+    if "novel" in settings.require and not flags.novel:
+        return Outcome.KNOWN, "the reference set holds it"
+    return None

@@ -1,0 +1,211 @@
+"""One loop at a time: what becomes of candidates that fall out, and of batches that fail."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import toy
+
+from ray_matdesign.rl.candidate import Outcome
+from ray_matdesign.rl.executor import BatchFailed
+from ray_matdesign.rl.ledger import Ledger, LedgerError
+from ray_matdesign.rl.local import LocalExecutor
+from ray_matdesign.rl.loop import Campaign, publish, run_loop
+from ray_matdesign.rl.progress import Silent
+from ray_matdesign.rl.replay import ReplayBuffer
+from ray_matdesign.rl.stages import RunFailed, Tools
+from ray_matdesign.rl.workers import roles_of
+from ray_matdesign.stability.reference import ReferenceSet
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class Losing:
+    """An executor some of whose batches no worker can finish."""
+
+    def __init__(self, executor, verb, lost):
+        self._executor, self._verb, self._lost = executor, verb, lost
+        self.publish, self.close = executor.publish, executor.close
+
+    def map(self, role, verb, batches):
+        for index, result in self._executor.map(role, verb, batches):
+            if verb == self._verb and index in self._lost:
+                yield index, BatchFailed("worker died three times")
+            else:
+                yield index, result
+
+
+def set_up(config, executor=None):
+    executor = executor or LocalExecutor(roles_of(config))
+    reference = ReferenceSet.load(config.stability.reference, config.stability)
+    campaign = Campaign(toy.ToyPolicy().weights(), ReplayBuffer(config.rl.replay))
+    tools = Tools(config, executor, reference, Ledger(), Notes())
+    publish(campaign, tools)
+    return campaign, tools
+
+
+def loop_with(reference, changes, lost_verb=None, lost=()):
+    config = toy.config(reference, **changes)
+    executor = Losing(LocalExecutor(roles_of(config)), lost_verb, lost)
+    campaign, tools = set_up(config, executor)
+    return campaign, tools, run_loop(campaign, tools)
+
+
+def test_a_relaxation_batch_that_fails_costs_its_candidates_and_no_others(reference):
+    _, tools, record = loop_with(reference, {}, "assess", {1})
+    lost = [c for c in record.candidates if c.outcome is Outcome.RELAXATION_FAILED]
+    assert [c.index for c in lost] == [4, 5, 6, 7]
+    assert {c.reason for c in lost} == {"worker died three times"}
+    assert record.metrics["relaxed"] == 12
+    assert record.metrics["rejections"]["relaxation_failed: worker died three times"] == 4
+    assert tools.progress.lines == ["relax: a batch of 4 failed: worker died three times"]
+
+
+def test_a_failed_evaluation_is_billed_and_earns_nothing(reference):
+    campaign, _, record = loop_with(reference, {}, "score", {0})
+    failed = [c for c in record.candidates if c.outcome is Outcome.EVALUATION_FAILED]
+    assert len(failed) == 4
+    assert all(c.reward is None and c.penalised_reward is None for c in failed)
+    assert record.metrics["evaluated"] == record.metrics["evaluations_total"] == 8
+    assert record.metrics["trained_on"] == 4
+    assert len(campaign.memory) == 8
+
+
+def test_a_property_that_cannot_be_had_is_no_zero(reference, tmp_path):
+    ramp = {"kind": "ascending", "min": 0.0, "max": 20.0}
+
+    def objective(refuse):
+        options = {"log": str(tmp_path / "log"), "refuse": refuse}
+        return {
+            "objective.terms": [
+                {"scorer": "toy:counted_density", "options": options, "transform": ramp}
+            ]
+        }
+
+    _, _, record = loop_with(reference, objective(""))
+    formula = next(c for c in record.candidates if c.reward is not None).generated.formula
+    _, _, again = loop_with(reference, objective(formula))
+    refused = [c for c in again.candidates if c.outcome is Outcome.EVALUATION_FAILED]
+    assert {c.generated.formula for c in refused} == {formula}
+    assert {c.reason for c in refused} == {f"density: {formula} is refused"}
+    assert {c.reward for c in refused} == {None}
+    assert again.metrics["rejections"]["evaluation_failed: density: formula is refused"] >= 1
+
+
+def test_a_lost_sampling_batch_is_noted_and_the_loop_goes_on(reference):
+    _, tools, record = loop_with(reference, {}, "sample", {0})
+    assert [c.index for c in record.candidates] == list(range(8, 16))
+    assert record.metrics["requested"] == 16
+    assert record.metrics["sampled"] == 8
+    assert tools.progress.lines == ["loop 1: a sampling batch failed: worker died three times"]
+
+
+def test_a_generator_that_never_answers_ends_the_run(reference):
+    with pytest.raises(RunFailed, match="loop 1: no crystal could be sampled: worker died"):
+        loop_with(reference, {}, "sample", {0, 1})
+
+
+def test_a_learner_that_fails_ends_the_run(reference):
+    with pytest.raises(RunFailed, match="loop 1: fine-tuning failed: worker died"):
+        loop_with(reference, {}, "finetune", {0})
+
+
+def test_a_loop_without_survivors_leaves_the_policy_alone(reference):
+    changes = {"stability.max_e_above_hull_ev_per_atom": -9.0}
+    campaign, tools, record = loop_with(reference, changes)
+    assert campaign.version == 0
+    assert record.metrics["trained_on"] == record.metrics["adam_steps"] == 0
+    assert record.metrics["loss"] is None
+    assert record.metrics["reward_mean"] is None
+    assert record.metrics["rejections"] == {
+        "unstable: # eV/atom above the hull, limit #": 16,
+    }
+    assert tools.progress.lines == ["loop 1: nothing to train on; the policy stays as it is"]
+
+
+def test_a_loop_without_survivors_trains_on_replay_alone(reference):
+    config = toy.config(reference)
+    campaign, tools = set_up(config)
+    first = run_loop(campaign, tools)
+    hopeless = config.stability.model_copy(update={"max_e_above_hull_ev_per_atom": -9.0})
+    strict = dataclasses.replace(tools, config=config.model_copy(update={"stability": hopeless}))
+    record = run_loop(campaign, strict)
+    assert record.metrics["evaluated"] == 0
+    assert record.metrics["trained_on"] == record.metrics["replayed"]
+    assert record.metrics["replayed"] == first.metrics["replay_size"]
+    assert campaign.version == 2
+
+
+def test_elements_without_a_reference_energy_are_named_and_counted(tmp_path):
+    folder = tmp_path / "no-aluminium"
+    toy.write_reference(folder, toy.solid(), metals=toy.METALS[1:])
+    _, _, record = loop_with(folder, {})
+    rejected = [c for c in record.candidates if c.outcome is Outcome.NO_REFERENCE]
+    assert all(13 in c.generated.elements and c.assessment is None for c in rejected)
+    assert not any(13 in c.generated.elements for c in record.candidates if c.assessment)
+    count = record.metrics["rejections"]["no_reference: no reference energy for Al"]
+    assert count == len(rejected) > 0
+
+
+def test_overlapping_atoms_are_never_relaxed(reference):
+    _, _, record = loop_with(reference, {"prefilter.min_distance_ang": 2.8})
+    outcomes = {c.outcome for c in record.candidates if c.assessment is None}
+    assert outcomes == {Outcome.INVALID}
+    key = "invalid: atoms overlap: # A apart, below #"
+    assert record.metrics["rejections"][key] == 16 - record.metrics["valid"] > 0
+
+
+def test_no_more_evaluations_are_bought_than_the_budget_allows(reference):
+    _, _, record = loop_with(reference, {"rl.evaluations": 3})
+    evaluated = [c.index for c in record.candidates if c.outcome is Outcome.EVALUATED]
+    waiting = [c.index for c in record.candidates if c.outcome is Outcome.NOT_EVALUATED]
+    assert len(evaluated) == 3
+    assert max(evaluated) < min(waiting)
+    assert record.metrics["trained_on"] == 1
+
+
+def test_novelty_and_uniqueness_count_only_if_required(reference):
+    _, _, strict = loop_with(reference, {"rl.evaluations": 16})
+    _, _, lax = loop_with(reference, {"rl.evaluations": 16, "stability.require": ["stable"]})
+    assert lax.metrics["evaluated"] == lax.metrics["stable"]
+    assert strict.metrics["evaluated"] == strict.metrics["sun"] <= lax.metrics["evaluated"]
+
+
+def test_the_whole_loop_runs_on_emt(tmp_path):
+    from ray_matdesign.potentials.emt import EmtPotential
+
+    toy.write_reference(tmp_path / "emt", EmtPotential())
+    _, _, record = loop_with(
+        tmp_path / "emt",
+        {"potential": {"name": "emt"}, "rl.samples": 6, "relaxation.max_steps": 10},
+    )
+    assert record.metrics["relaxed"] == 6
+    assert record.metrics["trained_on"] > 0
+
+
+def test_a_ledger_survives_a_torn_last_line_but_no_other_damage(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.open_loop(3)
+    ledger.record("score", {"a": {"values": {"density": 2.0}, "reward": 0.1}})
+    ledger.record("assess", {"b": {"relaxed": b"\x00\xff"}})
+    path = tmp_path / "loop-00003.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"verb": "score", "resu')
+    again = Ledger(tmp_path)
+    again.open_loop(3)
+    assert again.get("score", "a") == {"values": {"density": 2.0}, "reward": 0.1}
+    assert again.get("assess", "b") == {"relaxed": b"\x00\xff"}
+    assert again.get("score", "b") is None
+    assert path.read_bytes() == whole
+    path.write_bytes(b"{}\n" + whole)
+    with pytest.raises(LedgerError, match=r"loop-00003\.jsonl: line 1 cannot be read"):
+        Ledger(tmp_path).open_loop(3)
+    again.open_loop(4)
+    assert again.get("score", "a") is None

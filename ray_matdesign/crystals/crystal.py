@@ -55,7 +55,9 @@ class Crystal:
         if not (np.isfinite(cell).all() and np.isfinite(coords).all()):
             raise InvalidCrystal("lattice or coordinates hold a value that is not finite")
         if elements.min() < 1 or elements.max() > 118:
-            raise InvalidCrystal(f"unknown element: atomic numbers {sorted(set(elements.tolist()))}")
+            raise InvalidCrystal(
+                f"unknown element: atomic numbers {sorted(set(elements.tolist()))}"
+            )
         if abs(np.linalg.det(cell)) < 1e-6:
             raise InvalidCrystal("the cell has no volume")
         for name, array in (("lattice", cell), ("frac_coords", coords), ("numbers", elements)):

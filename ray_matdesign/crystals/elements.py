@@ -13,6 +13,7 @@ from math import gcd
 
 import numpy as np
 
+# fmt: off
 SYMBOLS: tuple[str, ...] = (
     "X", "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na",
     "Mg", "Al", "Si", "P", "S", "Cl", "Ar", "K", "Ca", "Sc", "Ti", "V",
@@ -25,6 +26,7 @@ SYMBOLS: tuple[str, ...] = (
     "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db", "Sg", "Bh",
     "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og",
 )
+# fmt: on
 """Chemical symbols by atomic number; index 0 is the dummy ``X``."""
 
 ATOMIC_NUMBERS: dict[str, int] = {symbol: z for z, symbol in enumerate(SYMBOLS) if z > 0}

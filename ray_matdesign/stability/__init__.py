@@ -1,0 +1,1 @@
+"""Stable, unique, novel: the reference set, the hull and the filters."""

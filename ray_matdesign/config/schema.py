@@ -223,8 +223,8 @@ class ExecutionSettings(Settings):
     gpus_per_learner: Annotated[float, Field(ge=0.0)] = 0.0
     batch_deadline_s: PositiveFloat = 1200.0
     batch_retries: NonNegativeInt = 2
-    object_store_mib: PositiveInt = 512
-    """Object store of a local Ray started by the run."""
+    object_store_mib: Annotated[int, Field(ge=75)] = 512
+    """Object store of a local Ray started by the run; Ray takes no less than 75."""
 
 
 class RunConfig(Settings):

@@ -89,7 +89,7 @@ def _run(
 ) -> RunSummary:
     description = _ask(executor, REWARD, "describe")
     prior = _ask(executor, LEARNER, "initial")["weights"]
-    campaign = Campaign(prior, replay or ReplayBuffer(config.rl.replay))
+    campaign = Campaign(prior, ReplayBuffer(config.rl.replay) if replay is None else replay)
     ledger = Ledger(directory / "ledger")
     if resume:
         _restore(campaign, config, directory, progress)

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ray_matdesign.crystals.crystal import Crystal
+    from ray_matdesign.crystals.dataset import Dataset
 
 E_HULL_COLUMN = "e_above_hull"
 """Column of a CSV file that may hold the energy above hull, eV/atom."""
+FORMATION_COLUMN = "formation_energy_per_atom"
+"""Column that may hold the formation energy on the MP2020 scale, eV/atom."""
 
 
 class WouldOverwrite(ValueError):
@@ -81,7 +87,8 @@ def train(
 def _read_stable(data: Path, max_e_above_hull_ev_per_atom: float) -> list[Crystal]:
     """Crystals of a file, without those it says are too far above the hull.
 
-    A crystal whose energy above hull the file does not tell is kept.
+    Where the file tells a formation energy but no energy above hull, the packaged hull gives it. A
+    crystal of which neither is known is kept.
     """
     from ray_matdesign.cli.console import notes
     from ray_matdesign.cli.inputs import complain, read_files
@@ -89,15 +96,34 @@ def _read_stable(data: Path, max_e_above_hull_ev_per_atom: float) -> list[Crysta
     from ray_matdesign.crystals.files import read_csv_rows
 
     is_csv = data.is_file() and data.name.endswith((".csv", ".csv.gz"))
-    if not is_csv or E_HULL_COLUMN not in next(read_csv_rows(data), {}):
+    columns = next(read_csv_rows(data), {}) if is_csv else {}
+    known = [column for column in (E_HULL_COLUMN, FORMATION_COLUMN) if column in columns]
+    if not known:
         return [crystal for _, crystal in read_files([data])]
-    dataset = load_dataset(data, [E_HULL_COLUMN])
+    dataset = load_dataset(data, known)
     for entry in dataset.unreadable:
         complain(entry.name, entry.reason)
-    above = dataset.labels[E_HULL_COLUMN] > max_e_above_hull_ev_per_atom  # false where unknown
+    above = _e_above_hull(dataset) > max_e_above_hull_ev_per_atom  # false where unknown
     notes().print(
         f"{data}: {len(dataset)} crystals, {int(above.sum())} of them left out for an energy above "
         f"hull of more than {max_e_above_hull_ev_per_atom:g} eV/atom",
         markup=False,
     )
     return [c for c, out in zip(dataset.crystals, above, strict=True) if not out]
+
+
+def _e_above_hull(dataset: Dataset) -> NDArray[np.float64]:
+    """Energy above hull of each crystal, eV/atom; NaN where the file does not tell enough."""
+    import numpy as np
+
+    from ray_matdesign.stability.reference import ReferenceSet
+
+    unknown = np.full(len(dataset), np.nan)
+    above = np.array(dataset.labels.get(E_HULL_COLUMN, unknown))
+    formation = dataset.labels.get(FORMATION_COLUMN, unknown)
+    reference = ReferenceSet.load("packaged")
+    for row in np.flatnonzero(np.isnan(above) & ~np.isnan(formation)):
+        crystal = dataset.crystals[row]
+        if not reference.missing_elements(crystal):
+            above[row] = reference.e_above_hull(crystal, float(formation[row]))
+    return above

@@ -12,6 +12,7 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +103,7 @@ def write_cif_text(crystal: Crystal, name: str = "") -> str:
 def split_cif(text: str) -> Iterator[tuple[str, str]]:
     """The data blocks of a CIF: name and text of each."""
     starts = [match.start() for match in re.finditer(r"^data_", text, flags=re.MULTILINE)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in pairwise([*starts, len(text)]):
         block = text[start:end]
         yield block.split(None, 1)[0].removeprefix("data_"), block
 

@@ -60,6 +60,17 @@ def test_crystals_far_above_the_hull_are_left_out(command, salts: Path) -> None:
     assert card["notes"]["crystals"] == 39
 
 
+def test_an_energy_above_hull_is_computed_where_only_a_formation_energy_is_told(
+    command, salts: Path
+) -> None:
+    table = pd.read_csv(salts)
+    # Five eV/atom above the elements is far above any hull; ten below lies under every hull.
+    table["formation_energy_per_atom"] = [5.0, 5.0, *[-10.0] * (len(table) - 2)]
+    table.to_csv("formed.csv", index=False)
+    outcome = command("train", "formed.csv", "steps=1", *SMALL, "--out", "net")
+    assert "formed.csv: 40 crystals, 2 of them left out" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

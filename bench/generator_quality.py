@@ -137,7 +137,8 @@ def diffcsp_samples(n: int) -> list[Crystal]:
     for row in range(n):
         atoms = slice(int(ends[row] - sizes[row]), int(ends[row]))
         lattice = lattice_from_parameters(
-            *stored["lengths"].view(-1, 3)[row].tolist(), *stored["angles"].view(-1, 3)[row].tolist()
+            *stored["lengths"].view(-1, 3)[row].tolist(),
+            *stored["angles"].view(-1, 3)[row].tolist(),
         )
         try:
             crystals.append(

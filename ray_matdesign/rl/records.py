@@ -20,6 +20,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,9 @@ class Records:
         for name, value in flat(metrics).items():
             if isinstance(value, int | float):
                 tag = name if "." in name else f"loop/{name}"
-                self._events.add_scalar(tag.replace(".", "/", 1), value, metrics["loop"])
+                # Reasons of rejections hold characters that are no part of a tag.
+                tag = re.sub(r"[^\w/.-]+", "_", tag.replace(".", "/", 1))
+                self._events.add_scalar(tag, value, metrics["loop"])
         self._events.flush()
 
     def _consider(self, candidates: Sequence[Candidate]) -> bool:

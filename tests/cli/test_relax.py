@@ -78,7 +78,7 @@ def test_a_file_without_crystals_is_one_line(
     ("options", "problem"),
     [
         (["--out", "x.xlsx"], "x.xlsx: cannot write '.xlsx'; use .extxyz, .xyz, .cif, .csv, or"),
-        (["--potential", "emtt"], "'emtt' is not one of chgnet, emt"),
+        (["--potential", "emtt"], "unknown potential 'emtt'; did you mean emt?"),
         (["--optimizer", "wishing"], "optimizer 'wishing' is not one of"),
         (["--fmax", "-1"], "Invalid value for '--fmax'"),
     ],

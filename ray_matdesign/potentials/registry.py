@@ -1,0 +1,28 @@
+"""Potentials by name, or by import path from a user's own package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray_matdesign.config.import_path import load_object
+from ray_matdesign.potentials.protocol import Potential
+
+POTENTIALS: dict[str, str] = {
+    "chgnet": "ray_matdesign.potentials.chgnet:ChgnetPotential",
+    "emt": "ray_matdesign.potentials.emt:EmtPotential",
+}
+"""Name to ``module:factory``; calling the factory gives a :class:`Potential`."""
+
+
+def load_potential(name: str, **settings: Any) -> Potential:
+    """Makes a potential.
+
+    Args:
+        name: A key of :data:`POTENTIALS`, or ``package.module:factory``.
+        **settings: Passed to the factory.
+
+    Raises:
+        UnknownName: The name is not registered, or the import path leads nowhere.
+    """
+    potential: Potential = load_object(name, POTENTIALS, what="potential")(**settings)
+    return potential

@@ -84,32 +84,27 @@ class StabilitySettings(Settings):
     """What a candidate must be before its property is evaluated."""
 
 
-class AscendingTransform(Settings):
+class _Ramp(Settings):
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        return self
+
+
+class AscendingTransform(_Ramp):
     """``clip((p - min) / (max - min), 0, 1)``."""
 
     kind: Literal["ascending"]
-    min: float
-    max: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
-        return self
 
 
-class DescendingTransform(Settings):
+class DescendingTransform(_Ramp):
     """``clip((max - p) / (max - min), 0, 1)``."""
 
     kind: Literal["descending"]
-    min: float
-    max: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
-        return self
 
 
 class TargetTransform(Settings):

@@ -254,7 +254,7 @@ def test_any_settings_survive_a_dump(options: dict[str, object], lr: float) -> N
 
 @given(
     path=st.lists(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), min_size=1, max_size=4),
-    value=st.integers() | st.floats(allow_nan=False) | st.booleans(),
+    value=st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
 )
 def test_overrides_parse_to_their_path_and_value(path: list[str], value: object) -> None:
     text = f"{'.'.join(path)}={str(value).lower()}"

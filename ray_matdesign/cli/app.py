@@ -15,7 +15,6 @@ from ray_matdesign.cli import config, reference, relax, report, run, sample, sco
 DEBUG_VARIABLE = "RAY_MATDESIGN_DEBUG"
 USER_ERROR = 2
 INTERNAL_ERROR = 1
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="ray-matdesign",
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 for an error of the program, 2 for one the user can put right, 130
-        after Ctrl-C.
+        after Ctrl-C, 143 for a run ended by SIGTERM.
     """
     try:
         status = app(

@@ -38,7 +38,7 @@ def build(
     sources = read_sources(crystals or (), entries or (), hull or (), elements)
     for entry in sources.unreadable:
         complain(entry.name, entry.reason)
-    with progress_bar("fingerprinting", len(sources.crystals)) as bar:
+    with progress_bar("packing", len(sources.crystals)) as bar:
         reference = build_reference(
             sources.crystals,
             sources.compounds,

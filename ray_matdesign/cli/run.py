@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from ray_matdesign.config.schema import RunConfig
     from ray_matdesign.rl.executor import Executor
     from ray_matdesign.rl.replay import Replay
+
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run the way Ctrl-C does."""
 
 
 class Backend(StrEnum):
@@ -75,12 +85,43 @@ def start(config: RunConfig, directory: Path, resume: bool) -> None:
     from ray_matdesign.rl.run import RunInterrupted, start_run
 
     try:
-        with workplace(config) as (executor, replay), RunDisplay() as display:
-            start_run(config, directory, executor, resume=resume, progress=display, replay=replay)
-    except RunInterrupted as interrupt:
-        typer.echo(f"ray-matdesign: {interrupt}", err=True)
-        raise typer.Exit(130) from interrupt
+        with _sigterm_restored():
+            _heed_sigterm()
+            with workplace(config) as (executor, replay), RunDisplay() as display:
+                _heed_sigterm()  # a Ray just started has put its own handler in place
+                start_run(
+                    config, directory, executor, resume=resume, progress=display, replay=replay
+                )
+    except KeyboardInterrupt as interrupt:
+        explained = isinstance(interrupt, RunInterrupted)
+        message = str(interrupt) if explained else "stopped before the run began"
+        typer.echo(f"ray-matdesign: {message}", err=True)
+        terminated = isinstance(interrupt.__cause__ or interrupt, Terminated)
+        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from interrupt
     typer.echo(f"report: {build_report(directory)}")
+
+
+@contextmanager
+def _sigterm_restored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _heed_sigterm() -> None:
+    """Makes SIGTERM, as batch schedulers and ``ray job stop`` send it, raise :class:`Terminated`.
+
+    One is enough: further ones would only disturb the saving that the first has set off. Ctrl-C is
+    left to Python, which heeds it unless the process was started with SIGINT ignored.
+    """
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 @contextmanager

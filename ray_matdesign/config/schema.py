@@ -14,8 +14,11 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
+
+from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -28,6 +31,25 @@ class Settings(BaseModel):
     )
 
 
+class ConstraintSettings(Settings):
+    """What generated crystals must be made of; empty means anything."""
+
+    allowed_elements: tuple[str, ...] = ()
+    """Nothing but these."""
+    excluded_elements: tuple[str, ...] = ()
+    """None of these."""
+    chemical_system: tuple[str, ...] = ()
+    """Exactly these elements, every one of them."""
+    composition: str = ""
+    """A formula such as ``SrTiO3``; any number of formula units that fits."""
+
+    @model_validator(mode="after")
+    def _one_make_up(self) -> ConstraintSettings:
+        if self.chemical_system and self.composition:
+            raise ValueError("give a chemical_system or a composition, not both")
+        return self
+
+
 class GeneratorSettings(Settings):
     """Which crystal generator, and how it samples."""
 
@@ -37,6 +59,9 @@ class GeneratorSettings(Settings):
     """``packaged`` for the weights shipped here, or a path."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Sampler options of the chosen generator."""
+    constraints: ConstraintSettings = ConstraintSettings()
+    condition: dict[str, float] = Field(default_factory=dict)
+    """Property values to aim for, of a checkpoint trained with conditions."""
     batch_size: PositiveInt = 64
     """Crystals drawn in one call of one replica."""
 
@@ -63,12 +88,31 @@ class RelaxationSettings(Settings):
 
 
 class PrefilterSettings(Settings):
-    """Checks before any energy is paid for (MatInvent's validity filter)."""
+    """Checks before any energy is paid for.
+
+    Geometry and SMACT are MatInvent's validity filter. The last two are guards, which MatInvent
+    lacks, against valid crystals that rewards are easily had with and nobody wants.
+    """
 
     min_distance_ang: PositiveFloat = 0.5
     min_volume_ang3: PositiveFloat = 0.1
     max_length_ang: PositiveFloat = 25.0
     smact: bool = True
+    min_elements: PositiveInt = 2
+    """Crystals of fewer elements are not pursued; 1 lets pure elements through."""
+    forbidden_elements: tuple[str, ...] = tuple(dict.fromkeys((*NOBLE_GASES, *RADIOACTIVE)))
+    """Crystals with one of these are not pursued; by default noble gases and radioactive elements.
+
+    A list given here replaces the default one.
+    """
+
+    @field_validator("forbidden_elements")
+    @classmethod
+    def _known(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [symbol for symbol in symbols if symbol not in SYMBOLS[1:]]
+        if unknown:
+            raise ValueError(f"no chemical elements: {', '.join(map(repr, unknown))}")
+        return symbols
 
 
 class StabilitySettings(Settings):
@@ -239,6 +283,30 @@ class RunConfig(Settings):
     """Loops between checkpoints."""
 
 
+class TrainExecutionSettings(Settings):
+    """Where the embedded generator is trained."""
+
+    backend: Literal["local", "ray"] = "local"
+    """``local`` trains in this process, on a GPU if there is one; ``ray`` through Ray Train."""
+    address: str | None = None
+    """Ray cluster to join; ``None`` joins ``RAY_ADDRESS`` if set, else starts a local one."""
+    workers: PositiveInt = 1
+    """Processes that share every batch; several need ``ray``."""
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_worker: Annotated[float, Field(ge=0.0)] = 0.0
+    """With ``ray``: 1 trains on GPUs, 0 on CPUs."""
+    restarts: NonNegativeInt = 3
+    """How often workers that died are started anew, from the last checkpoint."""
+    object_store_mib: Annotated[int, Field(ge=75)] = 512
+    """Object store of a local Ray started for the training; Ray takes no less than 75."""
+
+    @model_validator(mode="after")
+    def _several_need_ray(self) -> Self:
+        if self.backend == "local" and self.workers > 1:
+            raise ValueError(f"{self.workers} workers need backend ray")
+        return self
+
+
 class TrainSettings(Settings):
     """Training of the embedded diffusion generator."""
 
@@ -246,12 +314,16 @@ class TrainSettings(Settings):
     """Optimiser steps in all; a resumed run may ask for more."""
     batch_size: PositiveInt = 128
     micro_batches: PositiveInt = 4
-    """Crystals of a batch are sorted by size into this many, to waste little on padding."""
+    """Parts of crystals of like size that a worker cuts its batch into, to waste little on padding."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of the network's products; weights, losses and updates are always ``fp32``."""
     lr: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     warmup_steps: PositiveInt = 100
     decay_fraction: Fraction = 0.25
     """Last share of the steps, over which the learning rate falls to zero."""
+    condition_dropout: Fraction = 0.2
+    """Share of labelled crystals whose labels are hidden, for classifier-free guidance."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
     clip_norm: PositiveFloat = 1.0
     width: PositiveInt = 128
@@ -271,3 +343,12 @@ class TrainSettings(Settings):
     """Crystals drawn and checked at each validation."""
     checkpoint_every: PositiveInt = 200
     seed: NonNegativeInt = 0
+    execution: TrainExecutionSettings = TrainExecutionSettings()
+
+    @model_validator(mode="after")
+    def _a_crystal_for_every_worker(self) -> Self:
+        if self.batch_size < self.execution.workers:
+            raise ValueError(
+                f"a batch of {self.batch_size} cannot be shared by {self.execution.workers} workers"
+            )
+        return self

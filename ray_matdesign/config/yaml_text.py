@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 _PREFIX = "tag:yaml.org,2002:"
+_YAML_1_1 = yaml.resolver.Resolver()
 _SCALARS: tuple[tuple[str, str, list[str]], ...] = (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
@@ -59,11 +60,8 @@ for _class in (_Loader, _Dumper):
     for _name, _pattern, _first in _SCALARS:
         _class.add_implicit_resolver(_PREFIX + _name, re.compile(_pattern), _first)
 _Loader.add_constructor(_PREFIX + "int", lambda loader, node: int(node.value))
-_Dumper.add_representer(
-    tuple, lambda dumper, data: dumper.represent_sequence(_PREFIX + "seq", list(data))
-)
-
-
+_Dumper.add_representer(tuple, lambda dumper, data: _represent_sequence(dumper, list(data)))
+_Dumper.add_representer(list, lambda dumper, data: _represent_sequence(dumper, data))
 _Dumper.add_representer(str, lambda dumper, data: _represent_text(dumper, data))
 
 
@@ -88,10 +86,19 @@ def format_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
+def _represent_sequence(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    # Forty symbols of elements, one a line, would hide the settings around them.
+    flat = not any(isinstance(item, dict | list | tuple) for item in items)
+    return dumper.represent_sequence(_PREFIX + "seq", items, flow_style=flat)
+
+
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # PyYAML folds single-quoted text at these line breaks, and they do not come back.
     unsafe = any(character in text for character in "\x85\u2028\u2029\ufeff")
-    return dumper.represent_scalar(_PREFIX + "str", text, style='"' if unsafe else None)
+    # Quoted, nobelium is no boolean to readers of YAML 1.1 either.
+    tag = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    style = '"' if unsafe else None if tag == _PREFIX + "str" else "'"
+    return dumper.represent_scalar(_PREFIX + "str", text, style=style)
 
 
 def _one_line(text: str) -> str:

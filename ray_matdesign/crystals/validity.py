@@ -14,7 +14,7 @@ from math import gcd
 
 from ray_matdesign.config.schema import PrefilterSettings
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.crystals.elements import SYMBOLS
+from ray_matdesign.crystals.elements import ATOMIC_NUMBERS, SYMBOLS
 from ray_matdesign.crystals.geometry import min_distance
 
 
@@ -44,6 +44,34 @@ def check(crystal: Crystal, settings: PrefilterSettings) -> str | None:
 def check_all(crystals: Iterable[Crystal], settings: PrefilterSettings) -> list[str | None]:
     """:func:`check` of each crystal, in order."""
     return [check(crystal, settings) for crystal in crystals]
+
+
+def unwanted(crystal: Crystal, settings: PrefilterSettings) -> str | None:
+    """Why a crystal, valid or not, is not to be pursued: the guards against trivial answers.
+
+    A reward has no objection to pure elements, and potentials and hulls know least about noble
+    gases and radioactive elements: an optimiser drifts to them.
+
+    Args:
+        crystal: As generated; only its composition matters.
+        settings: The guards.
+
+    Returns:
+        The reason in one line, or ``None`` for a crystal no guard objects to.
+    """
+    present = crystal.elements
+    forbidden = _atomic_numbers(settings.forbidden_elements).intersection(present)
+    if forbidden:
+        symbols = ", ".join(SYMBOLS[z] for z in sorted(forbidden))
+        return f"forbidden {'element' if len(forbidden) == 1 else 'elements'} {symbols}"
+    if len(present) < settings.min_elements:
+        return f"fewer than {settings.min_elements} elements"
+    return None
+
+
+@lru_cache(maxsize=16)
+def _atomic_numbers(symbols: tuple[str, ...]) -> frozenset[int]:
+    return frozenset(ATOMIC_NUMBERS[symbol] for symbol in symbols)
 
 
 def smact_valid(counts: Mapping[int, int]) -> bool:

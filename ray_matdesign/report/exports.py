@@ -1,4 +1,4 @@
-"""Hits of a run as files that other programs read: CIF, extended XYZ and parquet."""
+"""Hits of a run as files that other programs read: CIF, extended XYZ, CSV and parquet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import gzip
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ray_matdesign.crystals.cif import write_cif_text
 from ray_matdesign.crystals.codec import CodecError, decode_crystals
 from ray_matdesign.crystals.convert import write_extxyz_text
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.report.run_data import RunData, read_run
+from ray_matdesign.report.run_data import read_run
 from ray_matdesign.report.summary import sun_hits
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = ("generated", "relaxed")
 """Columns of bytes only this package reads."""
+
+
+class ExportError(ValueError):
+    """A place hits cannot be exported to."""
 
 
 @dataclass(frozen=True)
@@ -122,45 +126,86 @@ def extxyz_uri(hits: Sequence[Hit]) -> str:
     return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
 
 
+def check_export(out: Path) -> None:
+    """Refuses, before any work is done, what :func:`export_hits` could not write.
+
+    Raises:
+        ExportError: The ending is unknown, or the place is taken by something else.
+    """
+    if out.suffix and out.suffix not in _WRITERS:
+        known = ", ".join(_WRITERS)
+        raise ExportError(f"{out}: cannot export to {out.suffix!r}; use {known}, or a folder")
+    if out.suffix and out.is_dir():
+        raise ExportError(f"{out}: is a folder")
+    if not out.suffix and out.exists() and not out.is_dir():
+        raise ExportError(f"{out}: is a file; a name without ending stands for a folder")
+
+
 def export_hits(run_dir: Path, out: Path) -> list[Path]:
-    """Writes every stable, unique and novel crystal of a run.
+    """Writes every stable, unique and novel crystal of a run, relaxed.
 
     Args:
         run_dir: A run directory, finished or not.
-        out: Folder for ``hits.extxyz``, ``hits.parquet`` and ``cif/<loop>-<formula>-<key>.cif``;
-            made where absent, files replaced.
+        out: ``FILE.extxyz`` or ``FILE.xyz`` with the records in the comment lines; ``FILE.csv`` or
+            ``FILE.parquet`` with a ``cif`` column; or a folder for ``hits.extxyz``,
+            ``hits.parquet`` and ``cif/<loop>-<formula>-<key>.cif``. Folders are made where absent,
+            files replaced.
 
     Returns:
         The files written; the CIFs in order of loops, then the two tables.
 
     Raises:
+        ExportError: Such a file cannot be written.
         RunDirectoryError: ``run_dir`` is no run directory.
         CodecError: A crystal's bytes are damaged.
     """
-    run = read_run(run_dir)
-    table = sun_hits(run)
-    hits = hits_from_table(table)
+    check_export(out)
+    table = sun_hits(read_run(run_dir))
+    if out.suffix:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, _WRITERS[out.suffix](table))
+        return [out]
     folder = out / "cif"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for hit in hits:
+    for hit in hits_from_table(table):
         path = folder / f"{hit.loop:05d}-{hit.crystal.formula}-{hit.key}.cif"
         write_atomic(path, cif_text(hit))
         written.append(path)
-    frames, rows = out / "hits.extxyz", out / "hits.parquet"
-    write_atomic(frames, extxyz_text(hits))
-    write_atomic(rows, hits_parquet(run))
-    return [*written, frames, rows]
+    for path in (out / "hits.extxyz", out / "hits.parquet"):
+        write_atomic(path, _WRITERS[path.suffix](table))
+        written.append(path)
+    return written
 
 
-def hits_parquet(run: RunData) -> bytes:
-    """The records of the stable, unique and novel crystals, with a CIF column instead of bytes."""
-    table = sun_hits(run)
-    readable = table.drop(columns=[name for name in _LEFT_OUT if name in table])
-    if "relaxed" in table:
-        table = table[table["relaxed"].notna()]
-        readable = readable.loc[table.index]
-        readable = readable.assign(cif=[cif_text(hit) for hit in hits_from_table(table)])
+def _extxyz(table: pd.DataFrame) -> str:
+    return extxyz_text(hits_from_table(table))
+
+
+def _csv(table: pd.DataFrame) -> str:
+    # ``name`` is what commands that read a CSV of crystals look for.
+    return str(_readable(table).rename(columns={"key": "name"}).to_csv(index=False))
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    readable.to_parquet(buffer, index=False)
+    _readable(table).to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The records of candidates with a CIF column instead of bytes."""
+    readable = table.drop(columns=[name for name in _LEFT_OUT if name in table])
+    if "relaxed" not in table:
+        return readable
+    relaxed = table[table["relaxed"].notna()]
+    cifs = [cif_text(hit) for hit in hits_from_table(relaxed)]
+    return readable.loc[relaxed.index].assign(cif=cifs)
+
+
+_WRITERS: dict[str, Callable[[pd.DataFrame], str | bytes]] = {
+    ".extxyz": _extxyz,
+    ".xyz": _extxyz,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

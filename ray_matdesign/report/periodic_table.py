@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from ray_matdesign.crystals.elements import SYMBOLS
+from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
 
-NOBLE_GASES = frozenset({2, 10, 18, 36, 54, 86, 118})
-RADIOACTIVE = frozenset({43, 61, *range(84, 119)} - {90, 92})
-"""Elements without a stable isotope, except long-lived thorium and uranium."""
+SUSPECTS = frozenset((*NOBLE_GASES, *RADIOACTIVE))
+"""Symbols outlined where they occur."""
 
 CELL, GAP = 29.0, 2.0
 _PERIOD_STARTS = (1, 3, 11, 19, 37, 55, 87)
@@ -57,7 +56,7 @@ def periodic_table_svg(shares: Mapping[int, float], ceiling: float, title: str) 
         # The square root keeps rare elements visible.
         opacity = depth**0.5
         kind = "ink-inverse" if opacity > 0.62 else ("ink" if share else "ink-faint")
-        warning = " warned" if share and number in NOBLE_GASES | RADIOACTIVE else ""
+        warning = " warned" if share and SYMBOLS[number] in SUSPECTS else ""
         cells.append(
             f"<g><title>{SYMBOLS[number]}: {100 * share:.1f} % of crystals</title>"
             f'<rect class="cell" {box}/>'

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_matdesign.crystals import symmetry
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ELECTRONEGATIVITIES, SYMBOLS
 
@@ -96,26 +97,13 @@ def conventional_cell(crystal: Crystal, symprec_ang: float = 0.1) -> Crystal:
         The conventional cell, or ``crystal`` itself where no symmetry is found or the conventional
         cell holds more than 80 atoms.
     """
-    import spglib
-
-    standard = spglib.standardize_cell(
-        _spglib_cell(crystal), to_primitive=False, symprec=symprec_ang
-    )
-    if standard is None or len(standard[2]) > 80:
-        return crystal
-    return Crystal(*standard)
+    standard = symmetry.conventional_cell(crystal, symprec_ang)
+    return crystal if standard is None or len(standard) > 80 else standard
 
 
 def space_group(crystal: Crystal, symprec_ang: float = 0.1) -> tuple[str, int]:
     """Hermann-Mauguin symbol and number of the space group; ``("P1", 1)`` where none is found."""
-    import spglib
-
-    dataset = spglib.get_symmetry_dataset(_spglib_cell(crystal), symprec=symprec_ang)
-    return ("P1", 1) if dataset is None else (str(dataset.international), int(dataset.number))
-
-
-def _spglib_cell(crystal: Crystal) -> tuple[list[list[float]], list[list[float]], list[int]]:
-    return crystal.lattice.tolist(), crystal.frac_coords.tolist(), crystal.numbers.tolist()
+    return symmetry.space_group(crystal, symprec_ang) or ("P1", 1)
 
 
 def _scene(crystal: Crystal) -> _Scene:

@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from pydantic import ValidationError
-
+from ray_matdesign.config.loading import ConfigError, load_run_config
 from ray_matdesign.config.schema import RunConfig
 from ray_matdesign.report.wording import Property, property_of
 
@@ -107,20 +105,12 @@ def read_run(directory: Path) -> RunData:
 
 def _read_config(directory: Path) -> RunConfig:
     path = directory / "config.yaml"
+    if not path.is_file():
+        raise RunDirectoryError(f"{directory} is not a run directory: it holds no {path.name}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunDirectoryError(
-            f"{directory} is not a run directory: cannot read {path.name} ({error.strerror})"
-        ) from error
-    try:
-        return RunConfig.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RunDirectoryError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-        raise RunDirectoryError(f"{path}: {key}: {first['msg']}") from error
+        return load_run_config(path)
+    except ConfigError as error:
+        raise RunDirectoryError(str(error)) from error
 
 
 def _read_json(path: Path, told: str, notices: list[str]) -> Mapping[str, Any]:

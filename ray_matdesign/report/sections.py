@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-import yaml
-
-from ray_matdesign.crystals.elements import SYMBOLS
+from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
+from ray_matdesign.config.loading import dump
 from ray_matdesign.report.figures import (
     distribution_chart,
     distribution_legend,
@@ -16,11 +15,7 @@ from ray_matdesign.report.figures import (
     learning_chart,
     reward_chart,
 )
-from ray_matdesign.report.periodic_table import (
-    NOBLE_GASES,
-    RADIOACTIVE,
-    periodic_table_svg,
-)
+from ray_matdesign.report.periodic_table import periodic_table_svg
 from ray_matdesign.report.run_data import RunData
 from ray_matdesign.report.summary import (
     Window,
@@ -153,7 +148,7 @@ def elements(run: RunData) -> str:
     return (
         '<p class="lead">Share of all sampled crystals that hold an element. A policy that '
         "fools its potential tends to do so with elements the potential has seen little of; "
-        "noble gases and radioactive elements (but Th and U) are outlined where they occur."
+        "noble gases and radioactive elements are outlined where they occur."
         f'</p><div class="pair">{panels}</div>'
         f'<div class="panel">{_element_changes(before, after)}{_suspects(pair)}</div>'
     )
@@ -179,9 +174,9 @@ def _suspects(pair: tuple[Window, Window]) -> str:
     sentences = []
     for name, group in (
         ("noble gases", NOBLE_GASES),
-        ("radioactive elements other than Th and U", RADIOACTIVE),
+        ("radioactive elements", RADIOACTIVE),
     ):
-        symbols = {SYMBOLS[z] for z in group}
+        symbols = set(group)
         counts = []
         for window in pair:
             found = window.table["formula"].dropna().str.findall(r"[A-Z][a-z]?")
@@ -254,10 +249,7 @@ def provenance(run: RunData) -> str:
             for name, version in packages.items()
         )
         table = f"<details><summary>Package versions</summary><table>{rows}</table></details>"
-    settings = yaml.safe_dump(
-        run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-    )
     return (
         f"{table}<details><summary>Resolved configuration</summary>"
-        f"<pre>{escape(settings)}</pre></details>"
+        f"<pre>{escape(dump(run.config))}</pre></details>"
     )

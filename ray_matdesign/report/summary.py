@@ -167,7 +167,7 @@ def funnel(run: RunData) -> list[Stage]:
     relaxed = table["relaxed"].notna() if "relaxed" in table else table["valid"]
     steps = [
         ("Valid", table["valid"], "geometry and, where asked, charge balance (SMACT)"),
-        ("Relaxed", relaxed, "brought to rest by the potential, all elements in the reference"),
+        ("Relaxed", relaxed, "not ruled out, all elements in the reference, brought to rest"),
         ("Stable", table["stable"], f"at most {limit:g} eV/atom above the reference hull"),
         ("Unique", table["unique"], "first of its kind in its loop"),
         ("Novel", table["novel"], "not in the reference set"),

@@ -18,6 +18,8 @@ class Outcome(StrEnum):
     PENDING = "pending"
     INVALID = "invalid"
     """Fails the checks made before any energy is paid for."""
+    UNWANTED = "unwanted"
+    """Valid, but a pure element, or with an element the settings forbid."""
     NO_REFERENCE = "no_reference"
     """Holds an element without a reference energy."""
     RELAXATION_FAILED = "relaxation_failed"

@@ -65,6 +65,7 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         candidates = stages.sample(tools, loop)
     with clock("relax"):
         candidates = stages.prefilter(candidates, tools)
+        candidates = stages.drop_unwanted(candidates, tools)
         candidates = stages.drop_missing_elements(candidates, tools)
         candidates = stages.relax(candidates, tools)
         candidates = stages.require_sun(candidates, tools)

@@ -26,7 +26,7 @@ MAY_CHANGE = ("execution", "checkpoint_every", "rl.loops")
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C; the message says how to go on."""
+    """Ctrl-C, or what else raised a ``KeyboardInterrupt``; the message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ def start_run(
     with _locked(directory):
         try:
             return _run(config, directory, executor, resume, watcher, replay)
+        except RunInterrupted:
+            raise
+        except KeyboardInterrupt as interrupt:
+            raise RunInterrupted(_stopped_early(directory)) from interrupt
         except CheckpointError as error:
             raise RunFailed(str(error)) from error
         except OSError as error:
@@ -119,6 +123,12 @@ def _run(
     finally:
         log.close()
     return RunSummary(directory, log.rows)
+
+
+def _stopped_early(directory: Path) -> str:
+    if (directory / "config.yaml").exists():
+        return f"stopped before a loop began; go on with --resume, in {directory}"
+    return f"stopped before the run began; {directory} holds nothing to resume"
 
 
 class _Keeper:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ray_matdesign.config.schema import RunConfig, StabilitySettings
 from ray_matdesign.crystals.codec import decode_crystals, encode_crystals
 from ray_matdesign.crystals.matching import unique_mask
-from ray_matdesign.crystals.validity import check
+from ray_matdesign.crystals.validity import check, unwanted
 from ray_matdesign.generators.protocol import Weights
 from ray_matdesign.rl import seeds
 from ray_matdesign.rl.candidate import Assessment, Candidate, Outcome, new_candidate
@@ -83,6 +83,16 @@ def prefilter(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
     def checked(candidate: Candidate) -> Candidate:
         reason = check(candidate.generated, tools.config.prefilter)
         return candidate if reason is None else candidate.rejected(Outcome.INVALID, reason)
+
+    return [checked(c) if c.pending else c for c in candidates]
+
+
+def drop_unwanted(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Drops valid crystals that the guards rule out: pure elements, forbidden elements."""
+
+    def checked(candidate: Candidate) -> Candidate:
+        reason = unwanted(candidate.generated, tools.config.prefilter)
+        return candidate if reason is None else candidate.rejected(Outcome.UNWANTED, reason)
 
     return [checked(c) if c.pending else c for c in candidates]
 

@@ -121,7 +121,9 @@ class RewardWorker:
         if isinstance(outcome, Failed):
             return {"failed": outcome.reason}
         reference = self._bench.reference
-        formation = reference.formation_energy(outcome.crystal, outcome.energy_ev_per_atom)
+        formation = reference.formation_energy(
+            outcome.crystal, outcome.energy_ev_per_atom, self._bench.potential.energy_scale
+        )
         return {
             "relaxed": encode_crystals([outcome.crystal]),
             "energy_ev_per_atom": float(outcome.energy_ev_per_atom),

@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ray_matdesign.config.loading import load_run_config, load_settings
 from ray_matdesign.config.schema import RunConfig
+from tests.signals import born_with
 
 TOY = Path(__file__).parents[1] / "rl"
 
@@ -72,35 +76,112 @@ def test_a_generator_that_is_not_there(command, campaign: Path) -> None:
     assert "generator 'toys:load': there is no module 'toys' to import" in outcome.err
 
 
-def test_ctrl_c_stops_cleanly_and_the_run_goes_on(command, campaign: Path, tmp_path: Path) -> None:
-    run = tmp_path / "long"
+@contextmanager
+def long_run(
+    directory: Path, campaign: Path, *options: str, sigint: signal.Handlers = signal.SIG_DFL
+) -> Iterator[subprocess.Popen[str]]:
+    """A run without end, in a process group of its own, once its first loop is on record."""
     call = [sys.executable, "-m", "ray_matdesign", "run", campaign, "rl.loops=100000"]
-    environment = {**os.environ, "PYTHONPATH": str(TOY)}
-    process = subprocess.Popen(
-        [*map(str, call), "--out", str(run)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with born_with(signal.SIGINT, sigint):
+        process = subprocess.Popen(
+            [*map(str, call), "--out", str(directory), *options],
+            env={**os.environ, "PYTHONPATH": str(TOY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     try:
-        until = time.monotonic() + 120
-        while not ((run / "metrics.jsonl").exists() and loops(run)) and time.monotonic() < until:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        assert wait_for_loop(directory, 1, process), "no loop was finished"
+        yield process
     finally:
         process.kill()
-    assert process.returncode == 130, err
+        process.communicate()
+
+
+def wait_for_loop(directory: Path, number: int, process: subprocess.Popen[str]) -> bool:
+    until = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < until:
+        if (directory / "metrics.jsonl").exists() and len(loops(directory)) >= number:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def assert_stopped_cleanly(process: subprocess.Popen[str], status: int) -> None:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
     assert out == ""
     assert "Traceback" not in err
     last = err.splitlines()[-1]
     assert last.startswith("ray-matdesign: stopped after loop ")
     assert "go on with --resume" in last
 
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on(
+    command, campaign: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    run = tmp_path / "long"
+    with long_run(run, campaign) as process:
+        process.send_signal(number)
+        assert_stopped_cleanly(process, status)
     done = len(loops(run))
     assert command("run", run, f"rl.loops={done + 1}", "--resume").status == 0
-    assert len(loops(run)) == done + 1
+    assert [row["loop"] for row in loops(run)] == list(range(1, done + 2))
+
+
+def test_a_run_started_with_sigint_ignored_heeds_sigterm_alone(
+    campaign: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "long"
+    with long_run(run, campaign, sigint=signal.SIG_IGN) as process:
+        process.send_signal(signal.SIGINT)
+        assert wait_for_loop(run, len(loops(run)) + 2, process), "SIGINT was not ignored"
+        process.send_signal(signal.SIGTERM)
+        assert_stopped_cleanly(process, 143)
+
+
+def test_a_run_stopped_while_it_starts_says_so(campaign: Path, tmp_path: Path) -> None:
+    (tmp_path / "stopping.py").write_text(
+        "import os, signal\n"
+        "def load(settings):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    raise AssertionError('SIGTERM was not heeded')\n"
+    )
+    call = [sys.executable, "-m", "ray_matdesign", "run", str(campaign)]
+    done = subprocess.run(
+        [*call, "generator.name=stopping:load"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TOY), str(tmp_path)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (143, "")
+    assert done.stderr.splitlines() == [
+        "ray-matdesign: stopped before the run began; runs/toy holds nothing to resume"
+    ]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)  # Ray takes minutes to start where the processor is busy
+@pytest.mark.parametrize("whole_group", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_on_ray_sigterm_stops_a_run_and_its_workers(
+    command, campaign: Path, tmp_path: Path, whole_group: bool
+) -> None:
+    run = tmp_path / "long"
+    with long_run(run, campaign, "--backend", "ray") as process:
+        family = psutil.Process(process.pid).children(recursive=True)
+        if whole_group:  # as batch schedulers do
+            os.killpg(process.pid, signal.SIGTERM)
+        else:
+            process.send_signal(signal.SIGTERM)
+        assert_stopped_cleanly(process, 143)
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    done = len(loops(run))
+    assert command("run", run, f"rl.loops={done + 1}", "--backend", "local", "--resume").status == 0
 
 
 @pytest.mark.ray

@@ -121,6 +121,11 @@ def test_keys_of_another_transform_are_unknown(file: Path) -> None:
         ("rl.lr=.nan", "rl.lr: must be a finite number, got nan"),
         ("rl.top_fraction=1.5", "rl.top_fraction: must be less than or equal to 1, got 1.5"),
         ("prefilter.smact=no", "prefilter.smact: must be a valid boolean, got 'no'"),
+        ("prefilter.min_elements=0", "prefilter.min_elements: must be greater than 0, got 0"),
+        (
+            "prefilter.forbidden_elements=[Pb, PB]",
+            "prefilter.forbidden_elements: no chemical elements: 'PB'",
+        ),
         ("execution.backend=Ray", "execution.backend: must be 'local' or 'ray', got 'Ray'"),
         ("rl=5", "rl: must be a mapping of keys to values, got 5"),
         (

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -60,8 +61,13 @@ def test_strings_that_look_like_something_else_stay_strings(text: str) -> None:
     assert parse(format_yaml({"name": text})) == {"name": text}
 
 
-def test_tuples_are_written_as_lists() -> None:
-    assert parse(format_yaml({"require": ("stable", "novel")})) == {"require": ["stable", "novel"]}
+@given(st.lists(st.sampled_from(["No", "Y", "on", "off", "Yes", "1:30", "1_000", "0x1F", "Pb"])))
+def test_readers_of_yaml_1_1_see_the_same_strings(symbols: list[str]) -> None:
+    assert yaml.safe_load(format_yaml({"elements": symbols})) == {"elements": symbols}
+
+
+def test_tuples_are_written_as_lists_on_one_line() -> None:
+    assert format_yaml({"require": ("stable", "novel")}) == "require: [stable, novel]\n"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ray_matdesign.config.schema import PrefilterSettings
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.dataset import load_dataset
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS, SYMBOLS
-from ray_matdesign.crystals.validity import check, check_all, smact_valid
-from tests.crystals.examples import perovskite, rock_salt
+from ray_matdesign.crystals.validity import check, check_all, smact_valid, unwanted
+from tests.crystals.examples import crystals, perovskite, rock_salt
 
 SETTINGS = PrefilterSettings()
 
@@ -28,6 +30,31 @@ def test_reasons_name_what_is_wrong():
         False,
         True,
     ]
+
+
+def test_guards_name_what_they_object_to():
+    platinum = Crystal(2.8 * np.eye(3), [[0, 0, 0]], [78])
+    assert unwanted(perovskite(), SETTINGS) is None
+    assert unwanted(platinum, SETTINGS) == "fewer than 2 elements"
+    assert unwanted(platinum, PrefilterSettings(min_elements=1)) is None
+    assert unwanted(perovskite(), PrefilterSettings(min_elements=4)) == "fewer than 4 elements"
+    assert unwanted(rock_salt(cation=92, anion=54), SETTINGS) == "forbidden elements Xe, U"
+    assert unwanted(rock_salt(cation=92), PrefilterSettings(forbidden_elements=())) is None
+    lead = PrefilterSettings(forbidden_elements=("Pb", "Co"))
+    assert unwanted(rock_salt(cation=82, anion=16), lead) == "forbidden element Pb"
+
+
+def test_guards_leave_validity_alone():
+    assert check(Crystal(2.8 * np.eye(3), [[0, 0, 0]], [78]), SETTINGS) is None
+    assert check(rock_salt(cation=92, anion=8), PrefilterSettings(smact=False)) is None
+
+
+@given(crystals(), st.integers(1, 5), st.sets(st.sampled_from(SYMBOLS[1:])))
+def test_guards_look_at_elements_alone(crystal, least, forbidden):
+    settings = PrefilterSettings(min_elements=least, forbidden_elements=tuple(forbidden))
+    present = {SYMBOLS[z] for z in crystal.elements}
+    objects = bool(present & forbidden) or len(present) < least
+    assert (unwanted(crystal, settings) is not None) == objects
 
 
 def test_known_compositions():

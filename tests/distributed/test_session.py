@@ -23,6 +23,7 @@ from ray_matdesign.distributed.executor import RayExecutor
 from ray_matdesign.distributed.resources import NotEnoughResources
 from ray_matdesign.distributed.session import ClusterUnreachable, RaySession
 from ray_matdesign.rl.executor import Role
+from tests.signals import born_with
 
 pytestmark = pytest.mark.ray
 
@@ -168,14 +169,15 @@ def test_a_driver_that_ends_early_leaves_no_process_behind(
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.format(here=str(HERE), log=str(log)))
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
-    driver = subprocess.Popen(
-        [sys.executable, str(script)],
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with born_with(signal.SIGINT, signal.SIG_DFL):
+        driver = subprocess.Popen(
+            [sys.executable, str(script)],
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     try:
         assert eventually(lambda: log.exists() or driver.poll() is not None, seconds=90.0)
         assert driver.poll() is None, driver.stderr.read() if driver.stderr else ""
@@ -194,6 +196,9 @@ def test_a_driver_that_ends_early_leaves_no_process_behind(
         assert eventually(lambda: not any(_lives(process) for process in busy))
     finally:
         driver.kill()
+        driver.wait()
+        if driver.stderr:  # not read to its end: Ray's agents may hold the other one
+            driver.stderr.close()
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -80,7 +80,7 @@ def candidate(rng: np.random.Generator, loop: int, index: int, progress: float) 
     if rng.random() < 0.08:
         return made.rejected(Outcome.INVALID, f"atoms {rng.random() / 2:.2f} A apart, limit 0.5")
     if 92 in relaxed.elements:
-        return made.rejected(Outcome.NO_REFERENCE, "no reference energy for U")
+        return made.rejected(Outcome.UNWANTED, "forbidden element U")
     if rng.random() < 0.02:
         return made.rejected(Outcome.RELAXATION_FAILED, "energy is not a number")
     hull = float(rng.gamma(1.6, 0.09) - 0.03)

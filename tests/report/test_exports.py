@@ -14,7 +14,8 @@ import pytest
 
 from ray_matdesign.crystals.codec import CodecError, encode_crystals
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.report import export_hits
+from ray_matdesign.crystals.files import read_crystals
+from ray_matdesign.report import ExportError, export_hits
 from ray_matdesign.report.exports import cif_uri, extxyz_uri, hits_from_table
 from ray_matdesign.report.run_data import read_run
 from ray_matdesign.report.summary import best_crystals, sun_hits
@@ -41,6 +42,30 @@ def test_ase_and_pymatgen_read_what_was_found(finished_run: Path, tmp_path: Path
             density = Structure.from_str(table["cif"][k], fmt="cif").density
             assert density == pytest.approx(table["value_density"][k], rel=1e-3)
             assert float(frames[k].info["density"]) == table["value_density"][k]
+
+
+def test_single_files_hold_the_same_crystals(finished_run: Path, tmp_path: Path) -> None:
+    hits = hits_from_table(sun_hits(read_run(finished_run)))
+    for name in ("found.extxyz", "found.csv"):
+        (written,) = export_hits(finished_run, tmp_path / "new" / name)
+        names, crystals = zip(*read_crystals(written), strict=True)
+        assert list(names) == [hit.key for hit in hits]
+        for crystal, hit in zip(crystals, hits, strict=True):
+            assert crystal.formula == hit.crystal.formula
+            assert crystal.density == pytest.approx(hit.crystal.density, rel=1e-5)
+    (packed,) = export_hits(finished_run, tmp_path / "found.parquet")
+    assert list(pd.read_parquet(packed)["key"]) == [hit.key for hit in hits]
+
+
+def test_what_cannot_be_written_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"cannot export to '\.pdf'; use \.extxyz, "):
+        export_hits(finished_run, tmp_path / "hits.pdf")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ExportError, match="a name without ending stands for a folder"):
+        export_hits(finished_run, tmp_path / "taken")
+    (tmp_path / "hits.csv").mkdir()
+    with pytest.raises(ExportError, match="is a folder"):
+        export_hits(finished_run, tmp_path / "hits.csv")
 
 
 def test_data_addresses_hold_the_same_crystals(finished_run: Path) -> None:

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
-from ray_matdesign.report.periodic_table import RADIOACTIVE, periodic_table_svg, place
+from ray_matdesign.report.periodic_table import periodic_table_svg, place
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,6 @@ def test_places(symbol: str, row: int, column: int) -> None:
 
 def test_no_two_elements_share_a_place() -> None:
     assert len({place(z) for z in range(1, 119)}) == 118
-
-
-def test_radioactive_elements_are_those_without_stable_isotopes() -> None:
-    assert {43, 61, 84, 94, 103} <= RADIOACTIVE
-    assert not {42, 44, 83, 90, 92} & RADIOACTIVE
 
 
 def test_suspicious_elements_are_outlined_only_where_they_occur() -> None:

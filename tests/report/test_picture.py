@@ -10,9 +10,6 @@ import pytest
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.report.picture import LEGEND, conventional_cell, crystal_svg, space_group
 
-# spglib announces that it will raise where it now returns None; None is handled.
-pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
-
 FCC = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 TWO = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
 ROCK_SALT = Crystal(FCC * 5.64, TWO, [11, 17])

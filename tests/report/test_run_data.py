@@ -72,15 +72,15 @@ def test_missing_side_files_are_told_and_units_then_unknown(make_run: RunMaker) 
     ("text", "message"),
     [
         (None, "is not a run directory"),
-        ("a: [", "config.yaml is not YAML"),
-        ("name: x\nrl: {lop: 3}\nobjective: {terms: []}", "config.yaml: "),
+        ("a: [", r"config.yaml: line 1, column 5: "),
+        ("name: x\nrl: {lop: 3}\nobjective: {terms: []}", "did you mean rl.loops"),
     ],
 )
-def test_no_readable_configuration_is_an_error_of_one_line(
+def test_no_readable_configuration_is_an_error_that_names_the_file(
     tmp_path: Path, text: str | None, message: str
 ) -> None:
     if text is not None:
         (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunDirectoryError, match=message) as caught:
         read_run(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert all(line.startswith(str(tmp_path)) for line in str(caught.value).splitlines())

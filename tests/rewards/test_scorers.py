@@ -78,6 +78,7 @@ def test_hhi_is_pymatgens(symbols):
     assert score("hhi", crystal(symbols), basis="production") == pytest.approx(production, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:No Pauling electronegativity:UserWarning")  # for noble gases
 @pytest.mark.parametrize("symbols", FORMULAS)
 def test_price_is_that_of_pymatgens_cheapest_mixture(symbols):
     expected = CostAnalyzer(CostDBElements()).get_cost_per_kg(Composition(symbols))

@@ -154,6 +154,30 @@ def test_elements_without_a_reference_energy_are_named_and_counted(tmp_path):
     assert count == len(rejected) > 0
 
 
+def test_what_the_guards_rule_out_is_valid_yet_never_relaxed(reference):
+    _, _, record = loop_with(reference, {"prefilter.forbidden_elements": ["Pt", "Au"]})
+    forbidden = {78, 79}
+    unwanted = [c for c in record.candidates if c.outcome is Outcome.UNWANTED]
+    assert unwanted
+    assert all(forbidden & c.generated.elements for c in unwanted)
+    assert not any(forbidden & c.generated.elements for c in record.candidates if c.assessment)
+    causes = record.metrics["rejections"]
+    assert sum(n for cause, n in causes.items() if cause.startswith("unwanted: ")) == len(unwanted)
+    assert causes["unwanted: forbidden element Pt"] > 0
+    assert record.metrics["valid"] == 16
+
+
+def test_pure_elements_are_let_through_where_asked_for(reference):
+    changes = {"rl.samples": 400, "stability.require": [], "rl.evaluations": 1}
+    _, _, guarded = loop_with(reference, changes)
+    _, _, free = loop_with(reference, {**changes, "prefilter.min_elements": 1})
+    pure = [c.key for c in free.candidates if len(c.generated.elements) == 1]
+    assert pure
+    assert [c.key for c in guarded.candidates if c.outcome is Outcome.UNWANTED] == pure
+    assert guarded.metrics["rejections"]["unwanted: fewer than # elements"] == len(pure)
+    assert not any(c.outcome is Outcome.UNWANTED for c in free.candidates)
+
+
 def test_overlapping_atoms_are_never_relaxed(reference):
     _, _, record = loop_with(reference, {"prefilter.min_distance_ang": 2.8})
     outcomes = {c.outcome for c in record.candidates if c.assessment is None}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ray_matdesign.config.schema import GeneratorSettings, RunConfig
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.potentials.protocol import Failed, Potential, SinglePoint
+from ray_matdesign.potentials.protocol import EnergyScale, Failed, Potential, SinglePoint
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
 from ray_matdesign.stability.build import build_reference
 
@@ -91,6 +91,7 @@ class ToySolid:
 
     name = "toy-solid"
     elements = frozenset(METALS)
+    energy_scale = EnergyScale.OWN
 
     def evaluate(self, crystals: Sequence[Crystal]) -> list[SinglePoint | Failed]:
         return [self._point(crystal) for crystal in crystals]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,10 @@ def make(bench: Bench) -> Price:
     from pymatgen.core.periodic_table import Element
 
     tables: Any = cost  # untyped
-    database = tables.CostDBElements()
-    analyzer = tables.CostAnalyzer(database)
-    priced = [symbol for symbol in SYMBOLS[1:] if database.get_entries([Element(symbol)])]
-    return Price({ATOMIC_NUMBERS[s]: float(analyzer.get_cost_per_kg(s)) for s in priced})
+    with warnings.catch_warnings():
+        # pymatgen orders even a single element by electronegativity; noble gases have none.
+        warnings.filterwarnings("ignore", message="No Pauling electronegativity")
+        database = tables.CostDBElements()
+        analyzer = tables.CostAnalyzer(database)
+        priced = [symbol for symbol in SYMBOLS[1:] if database.get_entries([Element(symbol)])]
+        return Price({ATOMIC_NUMBERS[s]: float(analyzer.get_cost_per_kg(s)) for s in priced})

@@ -2,9 +2,9 @@
 
 Two figures, neither clipped at zero: the energy above hull of labelled formation energies (what is
 wrong with the hull), and of formation energies by CHGNet at the labelled geometry (hull and
-potential together).
+potential together), and the same by SevenNet.
 
-    python bench/hull_accuracy.py --chgnet 300
+    python bench/hull_accuracy.py --chgnet 300 --sevennet 100
 """
 
 from __future__ import annotations
@@ -50,18 +50,19 @@ def above_hull(reference: ReferenceSet, crystals: list[Crystal], formation: Floa
     )
 
 
-def chgnet_errors(
-    reference: ReferenceSet, crystals: list[Crystal], formation: Floats, above: Floats
+def errors_of(
+    name: str, reference: ReferenceSet, crystals: list[Crystal], formation: Floats, above: Floats
 ) -> tuple[Floats, Floats]:
-    """Errors of CHGNet's formation energies and energies above hull, eV/atom."""
+    """Errors of a potential's formation energies and energies above hull, eV/atom."""
     from ray_matdesign.potentials.registry import load_potential
 
     in_formation, in_hull = [], []
-    points = load_potential("chgnet").evaluate(crystals)
+    potential = load_potential(name)
+    points = potential.evaluate(crystals)
     for crystal, point, label, hull_label in zip(crystals, points, formation, above, strict=True):
         if isinstance(point, Failed):
             raise RuntimeError(f"{crystal.formula}: {point.reason}")
-        ours = reference.formation_energy(crystal, point.energy_ev_per_atom)
+        ours = reference.formation_energy(crystal, point.energy_ev_per_atom, potential.energy_scale)
         in_formation.append(ours - label)
         in_hull.append(reference.e_above_hull(crystal, ours) - hull_label)
     return np.array(in_formation), np.array(in_hull)
@@ -93,6 +94,7 @@ def main() -> None:
     """Measures and records."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chgnet", type=int, default=300, help="crystals to judge with CHGNet")
+    parser.add_argument("--sevennet", type=int, default=100, help="with SevenNet, slower; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     reference = ReferenceSet.load("packaged")
@@ -102,13 +104,17 @@ def main() -> None:
     for symbol in SCRUTINISED:
         members = [symbol in {SYMBOLS[z] for z in crystal.elements} for crystal in crystals]
         results += figures(f"the same, crystals with {symbol}", errors[members])[:3:2]
-    rng = np.random.default_rng(arguments.seed)
-    chosen = rng.choice(len(crystals), min(arguments.chgnet, len(crystals)), replace=False)
-    if len(chosen):
-        subset = [crystals[i] for i in chosen]
-        by_chgnet = chgnet_errors(reference, subset, formation[chosen], above[chosen])
-        results += figures("formation energy by CHGNet", by_chgnet[0])
-        results += figures("E_hull by CHGNet", by_chgnet[1])
+    order = np.random.default_rng(arguments.seed).permutation(len(crystals))
+    for title, name, most in (
+        ("CHGNet", "chgnet", arguments.chgnet),
+        ("SevenNet", "sevennet", arguments.sevennet),
+    ):
+        chosen = order[:most]
+        if len(chosen):
+            subset = [crystals[i] for i in chosen]
+            found = errors_of(name, reference, subset, formation[chosen], above[chosen])
+            results += figures(f"formation energy by {title}", found[0])
+            results += figures(f"E_hull by {title}", found[1])
     for result in results:
         print(f"{result['value']:>10} {result['unit']:<9} {result['name']}")
     write_results("hull_accuracy", results)

@@ -17,6 +17,7 @@ from ray_matdesign.crystals.atomic import write_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FIGURE_KEYS = frozenset({"name", "value", "unit", "baseline", "ratio"})
+OPTIONAL_KEYS = frozenset({"error"})
 
 
 def write_results(name: str, figures: Sequence[Mapping[str, Any]]) -> Path:
@@ -25,13 +26,14 @@ def write_results(name: str, figures: Sequence[Mapping[str, Any]]) -> Path:
     Args:
         name: Of the benchmark; the file is ``results/NAME.json``.
         figures: Each with ``name``, ``value``, ``unit``, ``baseline`` and ``ratio``; the last two
-            are ``None`` where there is nothing to compare with.
+            are ``None`` where there is nothing to compare with. ``error``, where given, is the
+            value's standard error.
 
     Raises:
         ValueError: A figure with other keys.
     """
     for figure in figures:
-        if set(figure) != FIGURE_KEYS:
+        if set(figure) - OPTIONAL_KEYS != FIGURE_KEYS:
             raise ValueError(f"figure {figure.get('name')!r} has keys {sorted(figure)}")
     record = {
         "commit": commit(),

@@ -152,7 +152,7 @@ class Judge:
         if missing:
             remark = f"no E_hull: no reference energy for {', '.join(missing)}"
             return Specimen(crystal, energy, nan, nan), (remark,)
-        formation = reference.formation_energy(crystal, energy)
+        formation = reference.formation_energy(crystal, energy, self.bench.potential.energy_scale)
         above = reference.e_above_hull(crystal, formation)
         return Specimen(crystal, energy, formation, above), ()
 

@@ -19,7 +19,7 @@ from ray_matdesign.potentials.bond_graph import SKIN_ANG, GraphBuilder
 from ray_matdesign.potentials.checks import checked_point, overlapping_atoms, unknown_elements
 from ray_matdesign.potentials.chgnet_network import ChgnetNetwork
 from ray_matdesign.potentials.neighbors import CellTooFlat, PairCandidates
-from ray_matdesign.potentials.protocol import Failed, SinglePoint
+from ray_matdesign.potentials.protocol import EnergyScale, Failed, SinglePoint
 
 CHECKPOINT = "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"
 """Within the ``chgnet`` package."""
@@ -39,6 +39,7 @@ class ChgnetPotential:
     Attributes:
         name: ``chgnet-0.3.0``.
         elements: The 89 elements of its training set.
+        energy_scale: Corrected, as its training set was.
         network: The network itself.
 
     Raises:
@@ -49,6 +50,7 @@ class ChgnetPotential:
         self, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.name = "chgnet-0.3.0"
+        self.energy_scale = EnergyScale.MP2020
         self.elements = frozenset(range(1, 95)) - UNTRAINED_ELEMENTS
         self.network = load_network(device=torch.device(device), dtype=dtype)
 

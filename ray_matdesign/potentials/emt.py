@@ -14,7 +14,7 @@ import numpy as np
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import SYMBOLS
 from ray_matdesign.potentials.checks import checked_point, unknown_elements
-from ray_matdesign.potentials.protocol import Failed, SinglePoint
+from ray_matdesign.potentials.protocol import EnergyScale, Failed, SinglePoint
 
 
 class EmtPotential:
@@ -24,6 +24,7 @@ class EmtPotential:
         from ase.calculators.emt import EMT, parameters
 
         self.name = "emt"
+        self.energy_scale = EnergyScale.OWN
         self.elements = frozenset(z for z, symbol in enumerate(SYMBOLS) if symbol in parameters)
         self._make_calculator: Callable[[], Any] = EMT
 

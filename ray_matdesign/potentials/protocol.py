@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
+
+
+class EnergyScale(StrEnum):
+    """What a potential's energies may be compared with.
+
+    Formation energies and hull distances are on the MP2020 scale (Wang et al., Sci. Rep. 11, 15496
+    (2021)); :meth:`~ray_matdesign.stability.reference.ReferenceSet.formation_energy` takes an
+    energy there.
+    """
+
+    MP2020 = "mp2020"
+    """The Materials Project's PBE and PBE+U energies with the MP2020 corrections."""
+    MP_UNCORRECTED = "mp-uncorrected"
+    """The same calculations as they came out, without any correction."""
+    OWN = "own"
+    """Comparable only with elemental energies by the same potential; never corrected."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +82,12 @@ class Potential(Protocol):
     Attributes:
         name: Name and version, as written into results, e.g. ``chgnet-0.3.0``.
         elements: Atomic numbers the potential knows.
+        energy_scale: What its energies may be compared with.
     """
 
     name: str
     elements: frozenset[int]
+    energy_scale: EnergyScale
 
     def evaluate(self, crystals: Sequence[Crystal]) -> list[SinglePoint | Failed]:
         """Evaluates each crystal; same order and length as given."""

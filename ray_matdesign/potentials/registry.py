@@ -10,6 +10,7 @@ from ray_matdesign.potentials.protocol import Potential
 POTENTIALS: dict[str, str] = {
     "chgnet": "ray_matdesign.potentials.chgnet:ChgnetPotential",
     "emt": "ray_matdesign.potentials.emt:EmtPotential",
+    "sevennet": "ray_matdesign.potentials.sevennet:SevennetPotential",
 }
 """Name to ``module:factory``; calling the factory gives a :class:`Potential`."""
 

@@ -17,8 +17,10 @@ from ray_matdesign.crystals.atomic import write_atomic
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS, SYMBOLS
 from ray_matdesign.crystals.matching import Matcher
+from ray_matdesign.potentials.protocol import EnergyScale
 from ray_matdesign.stability.hull import CompositionHull, MissingElements
 from ray_matdesign.stability.known import KnownCrystals
+from ray_matdesign.stability.mp2020 import to_mp2020
 
 PACKAGED = Path(__file__).parent / "data"
 """Folder of the reference set that ships with the package."""
@@ -66,12 +68,15 @@ class ReferenceSet:
         """Symbols of the crystal's elements this reference cannot judge, ascending by number."""
         return [SYMBOLS[z] for z in sorted(crystal.elements - self.elements)]
 
-    def formation_energy(self, crystal: Crystal, energy_ev_per_atom: float) -> float:
-        """Energy against the elements, eV/atom.
+    def formation_energy(
+        self, crystal: Crystal, energy_ev_per_atom: float, scale: EnergyScale
+    ) -> float:
+        """Energy against the elements, eV/atom, with the corrections its scale calls for.
 
         Args:
-            crystal: Its composition counts.
-            energy_ev_per_atom: On the scale of the elemental energies.
+            crystal: What the energy is of.
+            energy_ev_per_atom: A potential's.
+            scale: That potential's ``energy_scale``.
 
         Raises:
             MissingElements: The reference does not cover an element.
@@ -80,7 +85,7 @@ class ReferenceSet:
         elements = sum(
             n * self.elemental_energies_ev_per_atom[z] for z, n in crystal.counts.items()
         )
-        return energy_ev_per_atom - elements / len(crystal)
+        return to_mp2020(crystal, energy_ev_per_atom, scale) - elements / len(crystal)
 
     def e_above_hull(self, crystal: Crystal, formation_energy_ev_per_atom: float) -> float:
         """Formation energy minus the hull's at the composition, eV/atom; negative below the hull.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.potentials.protocol import EnergyScale
 from ray_matdesign.stability.build import build_reference
 from ray_matdesign.stability.hull import MissingElements
 from ray_matdesign.stability.reference import PACKAGED, InvalidReference, ReferenceSet
@@ -29,7 +30,7 @@ def test_built_reference_judges_crystals(built):
     reference = ReferenceSet.load(str(built))
     assert reference.elements == {11, 17}
     assert len(reference.hull) == 1, "one compound a formula, none of excluded elements"
-    formation = reference.formation_energy(rock_salt(), -3.25)
+    formation = reference.formation_energy(rock_salt(), -3.25, EnergyScale.MP2020)
     assert formation == pytest.approx(-3.25 + (1.3 + 1.8) / 2)
     assert reference.e_above_hull(rock_salt(), formation) == pytest.approx(formation + 2.0)
     assert reference.find(rotated(rock_salt(a=5.8), 1)) == "salt"
@@ -46,7 +47,7 @@ def test_missing_elements_are_named_with_their_reason(built):
     assert reference.missing_elements(strange) == ["Kr", "Pu"]
     assert reference.missing_elements(rock_salt()) == []
     with pytest.raises(MissingElements, match=r"Kr \(noble gas\), Pu \(no data\)"):
-        reference.formation_energy(strange, 0.0)
+        reference.formation_energy(strange, 0.0, EnergyScale.MP2020)
     with pytest.raises(MissingElements, match="does not cover Kr"):
         reference.e_above_hull(strange, 0.0)
 

@@ -8,6 +8,7 @@ from ray_matdesign.generators.protocol import Policy
 
 GENERATORS: dict[str, str] = {
     "diffusion": "ray_matdesign.generators.diffusion.policy:load",
+    "mattergen": "ray_matdesign.generators.mattergen.policy:load",
 }
 """Import paths of factories ``load(settings: GeneratorSettings) -> Policy``."""
 

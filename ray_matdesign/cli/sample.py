@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,24 @@ def sample(
     checkpoint: Annotated[
         str, typer.Option(help="Weights: [b]packaged[/b], a file, or a run directory.")
     ] = "packaged",
+    formula: Annotated[
+        str, typer.Option(help="Only crystals of this composition, e.g. SrTiO3.")
+    ] = "",
+    system: Annotated[
+        str, typer.Option(help="Exactly these elements, all of them, e.g. Li-Mn-O.")
+    ] = "",
+    only: Annotated[str, typer.Option(help="No elements but these, e.g. Na,Mg,O.")] = "",
+    without: Annotated[str, typer.Option(help="None of these elements, e.g. Co,Pb.")] = "",
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Property to aim for, of weights trained with conditions."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Sampler option, e.g. steps=50 or guidance=3."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="FILE.extxyz, FILE.cif, FILE.csv, or a folder of CIFs."),
@@ -35,7 +54,16 @@ def sample(
     from ray_matdesign.crystals.validity import check
 
     check_target(out)
-    crystals = _draw(_load(generator, checkpoint), n, seed)
+    wanted = {
+        "constraints.composition": formula,
+        "constraints.chemical_system": _list(system, "-"),
+        "constraints.allowed_elements": _list(only, ","),
+        "constraints.excluded_elements": _list(without, ","),
+    }
+    overrides = [f"{key}={value}" for key, value in wanted.items() if value]
+    overrides += [f"condition.{pair}" for pair in condition or ()]
+    overrides += [f"options.{pair}" for pair in option or ()]
+    crystals = _draw(_load(generator, checkpoint, overrides), n, seed)
     names = [f"sample-{seed}-{place:05d}" for place in range(len(crystals))]
     verdicts = [check(crystal, PrefilterSettings()) for crystal in crystals]
     rows = [
@@ -52,19 +80,32 @@ def sample(
     notes().print(f"{len(crystals)} crystals{where}, {valid} of them valid", markup=False)
 
 
-def _load(generator: str, checkpoint: str) -> Policy:
+def _list(text: str, separator: str) -> str:
+    """Symbols as a YAML list; empty for none."""
+    symbols = [symbol.strip() for symbol in text.split(separator) if symbol.strip()]
+    # Quoted, since YAML would read the symbols of nitrogen and yttrium as words of its own.
+    return "[" + ", ".join(f"'{symbol}'" for symbol in symbols) + "]" if symbols else ""
+
+
+def _load(generator: str, checkpoint: str, overrides: Sequence[str]) -> Policy:
     """The generator with its own weights, or with those a run has given it."""
-    from ray_matdesign.config.loading import load_run_config
+    from ray_matdesign.config.loading import dump, load_run_config, load_settings
     from ray_matdesign.config.schema import GeneratorSettings
     from ray_matdesign.generators.registry import load_policy
     from ray_matdesign.rl.checkpoint import load_latest
 
     run = Path(checkpoint)
-    if not (run / "config.yaml").is_file():
-        return load_policy(GeneratorSettings(name=generator, checkpoint=checkpoint))
-    policy = load_policy(load_run_config(run / "config.yaml").generator)
-    held, _ = load_latest(run / "checkpoints")
-    policy.load_weights(held.weights, held.version)
+    # MatterGen's own folders also hold a config.yaml, beside a checkpoint of Lightning's.
+    trained = (run / "config.yaml").is_file() and not (run / "checkpoints/last.ckpt").is_file()
+    base = (
+        load_run_config(run / "config.yaml").generator
+        if trained
+        else GeneratorSettings(name=generator, checkpoint=checkpoint)
+    )
+    policy = load_policy(load_settings(GeneratorSettings, dump(base), "generator", overrides))
+    if trained:
+        held, _ = load_latest(run / "checkpoints")
+        policy.load_weights(held.weights, held.version)
     return policy
 
 

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ray_matdesign.cli.run import Backend
+
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ray_matdesign.crystals.crystal import Crystal
-    from ray_matdesign.crystals.dataset import Dataset
-
-E_HULL_COLUMN = "e_above_hull"
-"""Column of a CSV file that may hold the energy above hull, eV/atom."""
-FORMATION_COLUMN = "formation_energy_per_atom"
-"""Column that may hold the formation energy on the MP2020 scale, eV/atom."""
+    from ray_matdesign.config.schema import TrainSettings
+    from ray_matdesign.generators.diffusion.artifact import Artifact
+    from ray_matdesign.generators.diffusion.training import Progress
 
 
 class WouldOverwrite(ValueError):
@@ -27,7 +22,11 @@ class WouldOverwrite(ValueError):
 
 def train(
     data: Annotated[
-        Path, typer.Argument(help="Crystals: CSV with a cif column, extxyz, CIF, or a folder.")
+        Path,
+        typer.Argument(
+            help="Crystals: CSV with a cif column, extxyz, CIF, or a folder; or the "
+            "prepared.safetensors of another training."
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -39,6 +38,32 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for weights, metrics and checkpoints.")
     ] = Path("runs/training"),
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            metavar="COLUMN",
+            help="Property to condition on: a column of the CSV file, empty where unknown. May be "
+            "given several times.",
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--start-from", metavar="FOLDER", help="Trained weights to begin with, or 'packaged'."
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend | None, typer.Option("--backend", help="Instead of execution.backend.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Processes or GPUs, instead of execution.workers."),
+    ] = None,
+    prepare_only: Annotated[
+        bool,
+        typer.Option("--prepare-only", help="Write prepared.safetensors and stop."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after the last checkpoint.")
     ] = False,
@@ -50,30 +75,50 @@ def train(
     from ray_matdesign.config.loading import dump, load_settings, read_source
     from ray_matdesign.config.schema import TrainSettings
 
+    changes = [*(overrides or ())]
+    changes += [f"execution.backend={backend}"] if backend else []
+    changes += [f"execution.workers={workers}"] if workers is not None else []
     where, text = ("defaults", "{}") if settings_file is None else read_source(settings_file)
-    settings = load_settings(TrainSettings, text, where, overrides or ())
+    settings = load_settings(TrainSettings, text, where, changes)
     if dry_run:
         typer.echo(dump(settings), nl=False)
         return
 
-    from ray_matdesign.cli.console import progress_bar
-    from ray_matdesign.generators.diffusion import training
+    from ray_matdesign.cli.prepare import prepared_set
+    from ray_matdesign.generators.diffusion.artifact import CheckpointError
+    from ray_matdesign.generators.diffusion.outputs import CHECKPOINT_NAME
 
-    if not resume and (out / training.CHECKPOINT_NAME).exists():
+    if not resume and (out / CHECKPOINT_NAME).exists():
         raise WouldOverwrite(f"{out} holds a training already; add --resume, or choose another")
-    crystals = _read_stable(data, settings.max_e_above_hull_ev_per_atom)
+    if resume and not (out / CHECKPOINT_NAME).exists():
+        raise CheckpointError(f"nothing to resume: no {CHECKPOINT_NAME} in {out}")
+    prepared = prepared_set(data, settings, conditions or (), out, resume=resume)
+    if prepare_only:
+        typer.echo(f"prepared: {prepared}")
+        return
+    _train(prepared, settings, out, resume, start_from)
+    typer.echo(f"weights: {out}")
+
+
+def _train(
+    prepared: Path, settings: TrainSettings, out: Path, resume: bool, start_from: str | None
+) -> None:
+    from ray_matdesign.cli.console import progress_bar
+    from ray_matdesign.generators.diffusion.artifact import load_artifact
+
+    start = None if start_from is None or resume else load_artifact(start_from)
     last = 0
     try:
         with progress_bar("training", settings.steps) as bar:
 
-            def show(step: int, losses: Mapping[str, float]) -> None:
+            def show(step: int, figures: Mapping[str, float]) -> None:
                 nonlocal last
                 last = step
-                label = f"training, loss {losses['total']:.3f}"
-                bar.update(bar.task_ids[0], completed=step, description=label)
+                label = f"training, loss {figures['total']:.3f}"
+                rate = f"{figures['crystals_per_s']:.0f} crystals/s"
+                bar.update(bar.task_ids[0], completed=step, description=f"{label}, {rate}")
 
-            notes = {"data": data.name, "crystals": len(crystals)}
-            training.train(crystals, settings, out, resume=resume, notes=notes, progress=show)
+            _train_where_told(prepared, settings, out, resume, start, show)
     except KeyboardInterrupt as interrupt:
         typer.echo(
             f"ray-matdesign: stopped at step {last}; go on from the last checkpoint in {out} with "
@@ -81,49 +126,24 @@ def train(
             err=True,
         )
         raise typer.Exit(130) from interrupt
-    typer.echo(f"weights: {out}")
 
 
-def _read_stable(data: Path, max_e_above_hull_ev_per_atom: float) -> list[Crystal]:
-    """Crystals of a file, without those it says are too far above the hull.
+def _train_where_told(
+    prepared: Path,
+    settings: TrainSettings,
+    out: Path,
+    resume: bool,
+    start: Artifact | None,
+    show: Progress,
+) -> None:
+    from ray_matdesign.generators.diffusion.data import TrainingSet
 
-    Where the file tells a formation energy but no energy above hull, the packaged hull gives it. A
-    crystal of which neither is known is kept.
-    """
-    from ray_matdesign.cli.console import notes
-    from ray_matdesign.cli.inputs import complain, read_files
-    from ray_matdesign.crystals.dataset import load_dataset
-    from ray_matdesign.crystals.files import read_csv_rows
+    if settings.execution.backend == "ray":
+        from ray_matdesign.distributed.training import train_on_ray
 
-    is_csv = data.is_file() and data.name.endswith((".csv", ".csv.gz"))
-    columns = next(read_csv_rows(data), {}) if is_csv else {}
-    known = [column for column in (E_HULL_COLUMN, FORMATION_COLUMN) if column in columns]
-    if not known:
-        return [crystal for _, crystal in read_files([data])]
-    dataset = load_dataset(data, known)
-    for entry in dataset.unreadable:
-        complain(entry.name, entry.reason)
-    above = _e_above_hull(dataset) > max_e_above_hull_ev_per_atom  # false where unknown
-    notes().print(
-        f"{data}: {len(dataset)} crystals, {int(above.sum())} of them left out for an energy above "
-        f"hull of more than {max_e_above_hull_ev_per_atom:g} eV/atom",
-        markup=False,
-    )
-    return [c for c, out in zip(dataset.crystals, above, strict=True) if not out]
+        train_on_ray(prepared, settings, out, resume=resume, start_from=start, progress=show)
+    else:
+        from ray_matdesign.generators.diffusion.training import train as train_here
 
-
-def _e_above_hull(dataset: Dataset) -> NDArray[np.float64]:
-    """Energy above hull of each crystal, eV/atom; NaN where the file does not tell enough."""
-    import numpy as np
-
-    from ray_matdesign.stability.reference import ReferenceSet
-
-    unknown = np.full(len(dataset), np.nan)
-    above = np.array(dataset.labels.get(E_HULL_COLUMN, unknown))
-    formation = dataset.labels.get(FORMATION_COLUMN, unknown)
-    reference = ReferenceSet.load("packaged")
-    for row in np.flatnonzero(np.isnan(above) & ~np.isnan(formation)):
-        crystal = dataset.crystals[row]
-        if not reference.missing_elements(crystal):
-            above[row] = reference.e_above_hull(crystal, float(formation[row]))
-    return above
+        data = TrainingSet.load(prepared)
+        train_here(data, settings, out, resume=resume, start_from=start, progress=show)

@@ -14,10 +14,12 @@ from safetensors.torch import load, save
 
 from ray_matdesign.crystals.atomic import write_atomic
 from ray_matdesign.generators.diffusion.denoiser import Denoiser, DenoiserShape
+from ray_matdesign.generators.diffusion.library import ScaffoldLibrary
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS_NAME = "denoiser.safetensors"
 CARD_NAME = "denoiser.json"
+SCAFFOLDS_NAME = "scaffolds.json"
 
 
 class CheckpointError(ValueError):
@@ -30,37 +32,46 @@ class Artifact:
 
     Attributes:
         denoiser: In evaluation mode, on the CPU.
-        size_counts: Training crystals of 0, 1, 2, ... atoms.
+        library: Scaffolds to draw crystals on.
         elements: Atomic numbers the network was trained on, ascending.
         notes: Provenance: data, steps, figures.
     """
 
     denoiser: Denoiser
-    size_counts: tuple[int, ...]
+    library: ScaffoldLibrary
     elements: tuple[int, ...]
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def save_artifact(artifact: Artifact, folder: Path) -> None:
-    """Writes ``denoiser.safetensors`` and ``denoiser.json``, each atomically."""
-    folder.mkdir(parents=True, exist_ok=True)
+def artifact_files(artifact: Artifact) -> dict[str, bytes]:
+    """Contents of the files of an artifact by name, in the order in which to write them."""
     state = {k: v.detach().contiguous().cpu() for k, v in artifact.denoiser.state_dict().items()}
-    write_atomic(folder / WEIGHTS_NAME, save(state))
     card = {
         "format": FORMAT,
         "shape": asdict(artifact.denoiser.shape),
-        "size_counts": list(artifact.size_counts),
         "elements": list(artifact.elements),
         "notes": artifact.notes,
     }
-    write_atomic(folder / CARD_NAME, json.dumps(card, indent=1) + "\n")
+    scaffolds = json.dumps(artifact.library.to_json(), separators=(",", ":"))
+    return {
+        WEIGHTS_NAME: save(state),
+        SCAFFOLDS_NAME: f"{scaffolds}\n".encode(),
+        CARD_NAME: (json.dumps(card, indent=1) + "\n").encode(),
+    }
+
+
+def save_artifact(artifact: Artifact, folder: Path) -> None:
+    """Writes weights, scaffolds and, last, the card; each atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in artifact_files(artifact).items():
+        write_atomic(folder / name, content)
 
 
 def load_artifact(where: str) -> Artifact:
     """Reads an artifact.
 
     Args:
-        where: ``packaged``, or a folder that holds the two files.
+        where: ``packaged``, or a folder that holds the three files.
 
     Raises:
         CheckpointError: A file is missing, damaged, or of another format.
@@ -70,7 +81,7 @@ def load_artifact(where: str) -> Artifact:
         if where == "packaged"
         else Path(where)
     )
-    for name in (WEIGHTS_NAME, CARD_NAME):
+    for name in (WEIGHTS_NAME, SCAFFOLDS_NAME, CARD_NAME):
         if not (folder / name).is_file():
             raise CheckpointError(f"generator checkpoint: no {name} in {folder}")
     try:
@@ -79,11 +90,12 @@ def load_artifact(where: str) -> Artifact:
             raise CheckpointError(
                 f"{folder / CARD_NAME}: format {card['format']}, this version reads {FORMAT}"
             )
-        denoiser = Denoiser(DenoiserShape(**card["shape"]), torch.zeros(6), torch.ones(6))
+        shape = {**card["shape"], "conditions": tuple(card["shape"]["conditions"])}
+        denoiser = Denoiser(DenoiserShape(**shape), torch.zeros(6), torch.ones(6))
         denoiser.load_state_dict(load((folder / WEIGHTS_NAME).read_bytes()))
         return Artifact(
             denoiser=denoiser.eval(),
-            size_counts=tuple(card["size_counts"]),
+            library=ScaffoldLibrary.from_json(json.loads((folder / SCAFFOLDS_NAME).read_text())),
             elements=tuple(card["elements"]),
             notes=card["notes"],
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.crystals.symmetry import niggli_lattice
 
 
 def niggli(crystal: Crystal) -> Crystal:
@@ -13,9 +14,7 @@ def niggli(crystal: Crystal) -> Crystal:
     A cell spglib cannot reduce (nearly flat, say) comes back as it is: what to do with such a
     crystal is for the validity filter to say.
     """
-    import spglib
-
-    reduced = spglib.niggli_reduce(crystal.lattice)
+    reduced = niggli_lattice(crystal.lattice)
     if reduced is None:
         return crystal
     # Old vectors as integer combinations of the new ones carry the coordinates over.

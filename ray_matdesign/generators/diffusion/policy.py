@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from ray_matdesign.config.schema import GeneratorSettings
+from ray_matdesign.config.loading import apply_overrides
+from ray_matdesign.config.schema import ConstraintSettings, GeneratorSettings
 from ray_matdesign.crystals.crystal import Crystal, InvalidCrystal
 from ray_matdesign.generators.diffusion.artifact import Artifact, load_artifact
-from ray_matdesign.generators.diffusion.batch import CrystalBatch, collate
-from ray_matdesign.generators.diffusion.cells import niggli
-from ray_matdesign.generators.diffusion.lattice import lattice_from_log_strain
+from ray_matdesign.generators.diffusion.batch import (
+    CrystalBatch,
+    collate,
+    collate_scaffolds,
+)
+from ray_matdesign.generators.diffusion.constraints import ConstraintError, TypeDraw
 from ray_matdesign.generators.diffusion.losses import (
     LossWeights,
     add_noise,
@@ -22,6 +27,7 @@ from ray_matdesign.generators.diffusion.losses import (
     crystal_losses,
 )
 from ray_matdesign.generators.diffusion.sampler import SamplerOptions, denoise, pure_noise
+from ray_matdesign.generators.diffusion.symmetry import Scaffold, symmetrise
 from ray_matdesign.generators.protocol import Policy, Weights
 
 _CHUNK = 16
@@ -33,49 +39,93 @@ class DiffusionPolicy:
     Args:
         artifact: Trained network and training statistics.
         options: Sampler.
+        constraints: What crystals must be made of.
+        condition: Property values to aim for, unless :meth:`sample` is given others.
     """
 
-    def __init__(self, artifact: Artifact, options: SamplerOptions) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        options: SamplerOptions,
+        constraints: ConstraintSettings | None = None,
+        condition: Mapping[str, float] | None = None,
+    ) -> None:
         self.version = 0
         self.denoiser = artifact.denoiser
         self.options = options
-        self._sizes = torch.tensor(artifact.size_counts, dtype=torch.float64)
-        self._elements = artifact.elements
+        self._draw = TypeDraw(
+            artifact.elements, constraints or ConstraintSettings(), self.denoiser.shape.max_atoms
+        )
+        self._condition = self._told(condition or {})
+        self._library = artifact.library
+        admitted = {
+            key: count
+            for key, count in artifact.library.counts.items()
+            if self._draw.admits(artifact.library.multiplicities(key))
+        }
+        self._keys = list(admitted)
+        self._counts = torch.tensor(list(admitted.values()), dtype=torch.float64)
+        if not admitted:
+            raise ConstraintError(
+                "generator.constraints: no scaffold of the training data can hold such a crystal"
+            )
 
     def sample(
         self, n: int, *, seed: int, condition: Mapping[str, float] | None = None
     ) -> list[Crystal]:
-        """Draws crystals; sizes follow the training data. See :class:`~..protocol.Generator`."""
-        if condition:
-            raise ValueError(f"the diffusion generator has no conditions, got {dict(condition)}")
+        """Draws crystals on scaffolds as frequent as in the training data.
+
+        See :class:`~..protocol.Generator`.
+        """
+        told = self._told(condition) if condition else self._condition
         rng = torch.Generator().manual_seed(seed)
-        n_atoms = torch.multinomial(self._sizes, n, replacement=True, generator=rng)
+        picked = torch.multinomial(self._counts, n, replacement=True, generator=rng)
+        keys = [self._keys[k] for k in picked.tolist()]
         # Crystals of like size share a chunk, so that padding costs little.
-        order = torch.argsort(n_atoms, stable=True)
+        sizes = torch.tensor([len(self._library.multiplicities(key)) for key in keys])
         drawn: dict[int, Crystal | None] = {}
-        for part in order.split(_CHUNK):
-            noise = pure_noise(n_atoms[part], rng)
-            clean = denoise(self.denoiser, noise, self.options, rng, elements=self._elements)
-            drawn.update(zip(part.tolist(), self._crystals(clean), strict=True))
+        for part in torch.argsort(sizes, stable=True).split(_CHUNK):
+            scaffolds = [self._library.scaffold(*keys[k]) for k in part.tolist()]
+            batch = collate_scaffolds(scaffolds)
+            clean = denoise(
+                self.denoiser,
+                pure_noise(batch, rng),
+                self.options,
+                rng,
+                reveal=partial(self._draw, multiplicity=batch.multiplicity, rng=rng),
+                condition=told,
+            )
+            drawn.update(zip(part.tolist(), self._crystals(clean, scaffolds), strict=True))
         return [crystal for k in range(n) if (crystal := drawn[k]) is not None]
 
-    def _crystals(self, clean: CrystalBatch) -> list[Crystal | None]:
-        strain = clean.strain.double() * self.denoiser.strain_std.double().cpu()
-        strain = strain + self.denoiser.strain_mean.double().cpu()
-        lattices = lattice_from_log_strain(strain, clean.n_atoms).numpy()
-        frac, types = clean.frac.numpy(), clean.types.numpy()
+    def _told(self, condition: Mapping[str, float]) -> torch.Tensor | None:
+        known = self.denoiser.shape.conditions
+        if unknown := sorted(condition.keys() - set(known)):
+            raise ConstraintError(
+                f"generator.condition: this checkpoint has no condition {', '.join(unknown)} "
+                f"(it has {', '.join(known) or 'none'})"
+            )
+        if not condition:
+            return None
+        return torch.tensor([condition.get(name, math.nan) for name in known])
+
+    def _crystals(self, clean: CrystalBatch, scaffolds: Sequence[Scaffold]) -> list[Crystal | None]:
+        cells = self.denoiser.cells(clean.to(self.denoiser.strain_mean.device)).cpu()
         crystals: list[Crystal | None] = []
-        for row, size in enumerate(clean.n_atoms.tolist()):
+        for row, scaffold in enumerate(scaffolds):
+            orbits = len(scaffold.letters)
+            types = clean.types[row, :orbits].numpy()[scaffold.orbit]
+            frac = scaffold.place(clean.free[row, :orbits].numpy())
             try:
-                crystals.append(Crystal(lattices[row], frac[row, :size], types[row, :size]))
+                crystals.append(Crystal(cells[row].double().numpy(), frac, types))
             except InvalidCrystal:
                 # The contract of ``sample``: arrays that are no crystal are left out.
                 crystals.append(None)
         return crystals
 
     def encode(self, crystals: Sequence[Crystal]) -> CrystalBatch:
-        """Crystals as a batch of the network's own cells."""
-        return collate([niggli(crystal) for crystal in crystals])
+        """Crystals as scaffolds and free numbers."""
+        return collate([symmetrise(crystal) for crystal in crystals])
 
     def denoising_losses(
         self, batch: CrystalBatch, time: float, prior: Policy, rng: torch.Generator
@@ -112,7 +162,9 @@ def load(settings: GeneratorSettings) -> DiffusionPolicy:
 
     Raises:
         CheckpointError: The weights are missing or damaged.
-        ValidationError: An unknown sampler option.
+        ConstraintError: Constraints or conditions that these weights cannot follow.
+        ConfigError: An unknown sampler option, or a value out of range.
     """
-    options = TypeAdapter(SamplerOptions).validate_python(settings.options)
-    return DiffusionPolicy(load_artifact(settings.checkpoint), options)
+    options = apply_overrides(SamplerOptions, settings.options, "generator.options", ())
+    artifact = load_artifact(settings.checkpoint)
+    return DiffusionPolicy(artifact, options, settings.constraints, settings.condition)

@@ -21,6 +21,7 @@ from ray_matdesign.generators.diffusion.sampler import (
     pure_noise,
     time_grid,
 )
+from ray_matdesign.generators.diffusion.symmetry import symmetrise, without_symmetry
 
 
 class KnowsOneCrystal(Denoiser):
@@ -30,39 +31,81 @@ class KnowsOneCrystal(Denoiser):
         super().__init__(DenoiserShape(width=4, layers=1), torch.zeros(6), torch.ones(6))
         self.target = target
 
-    def forward(self, batch: CrystalBatch, time: torch.Tensor) -> Denoised:
+    def forward(
+        self, batch: CrystalBatch, time: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> Denoised:
         alpha, sigma = cell_signal_and_noise(time.unsqueeze(-1))
-        noise = (batch.strain - alpha * self.target.strain) / sigma
-        frac_sigma = coordinate_sigma(time, batch.n_atoms)[:, None, None]
-        moved = batch.frac - self.target.frac
-        # Of all translations of the crystal, the one that puts its first atom where it is now.
-        moved = moved - moved[:, :1]
-        score = wrapped_normal_score(moved, frac_sigma.expand_as(moved)) / score_scale(frac_sigma)
+        free = batch.scaffold.strain_free
+        clean = self.target.strain * free
+        noise = (batch.strain - alpha * clean) / sigma
+        free_sigma = coordinate_sigma(time, batch.n_atoms)[:, None, None]
+        moved = batch.free - self.target.free
+        if batch.scaffold.group[0] == 1:
+            # Of all translations of the crystal, the one that puts its first atom where it is now.
+            moved = moved - moved[:, :1]
+        score = wrapped_normal_score(moved, free_sigma.expand_as(moved)) / score_scale(free_sigma)
         logits = 50.0 * torch.nn.functional.one_hot(self.target.types, 119).float()
-        return Denoised(alpha * noise - sigma * self.target.strain, score, logits)
+        return Denoised(alpha * noise - sigma * clean, score * batch.scaffold.movable, logits)
+
+
+def first_guess(logits: torch.Tensor, types: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    return torch.where(chosen, logits.argmax(-1), types)
 
 
 @pytest.mark.parametrize("steps", [20, 100])
-def test_an_ideal_denoiser_yields_its_crystal(perovskite: Crystal, steps: int) -> None:
-    copies = collate([perovskite] * 4)
+@pytest.mark.parametrize("on_its_scaffold", [True, False])
+def test_an_ideal_denoiser_yields_its_crystal(
+    rutile: Crystal, perovskite: Crystal, steps: int, on_its_scaffold: bool
+) -> None:
+    target = symmetrise(rutile) if on_its_scaffold else without_symmetry(perovskite)
+    copies = collate([target] * 4)
     rng = torch.Generator().manual_seed(5)
-    noise = pure_noise(copies.n_atoms, rng)
+    noise = pure_noise(copies.scaffold, rng)
     options = SamplerOptions(steps=steps)
-    clean = denoise(KnowsOneCrystal(copies), noise, options, rng, elements=[8, 22, 56])
+    clean = denoise(KnowsOneCrystal(copies), noise, options, rng, reveal=first_guess)
     assert torch.equal(clean.types, copies.types)
-    assert torch.allclose(clean.strain, copies.strain, atol=1e-3)
-    relative = clean.frac - clean.frac[:, :1] - (copies.frac - copies.frac[:, :1])
+    free = copies.scaffold.strain_free
+    assert torch.allclose(clean.strain[free], copies.strain[free], atol=1e-3)
+    relative = clean.free - copies.free
+    if not on_its_scaffold:
+        relative = relative - relative[:, :1]
     assert (relative - relative.round()).abs().max() < 0.02
 
 
-def test_only_elements_of_the_training_data_are_drawn() -> None:
-    torch.manual_seed(0)
-    network = Denoiser(DenoiserShape(width=8, layers=1), torch.zeros(6), torch.ones(6))
-    rng = torch.Generator().manual_seed(0)
-    noise = pure_noise(torch.tensor([5, 20, 1]), rng)
-    clean = denoise(network, noise, SamplerOptions(steps=7), rng, elements=[3, 8])
-    assert set(clean.types[clean.mask].tolist()) <= {3, 8}
-    assert not bool(clean.types[~clean.mask].any())
+def test_guidance_walks_away_from_the_unconditional_answer(rutile: Crystal) -> None:
+    """At weight g the guided answer is (1 - g) times the plain plus g times the told one."""
+    told = torch.tensor([1.0])
+    copies = collate([symmetrise(rutile)])
+
+    class Told(KnowsOneCrystal):
+        def forward(
+            self, batch: CrystalBatch, time: torch.Tensor, condition: torch.Tensor | None = None
+        ) -> Denoised:
+            answer = super().forward(batch, time)
+            preferred = 22 if condition is None else 40
+            logits = torch.zeros_like(answer.logits)
+            logits[..., preferred] = 9.0
+            logits[..., 50] = 8.0
+            return Denoised(answer.strain, answer.free, logits)
+
+    for guidance, expected in ((0.0, 22), (1.0, 40), (3.0, 40)):
+        seen: list[torch.Tensor] = []
+
+        def reveal(
+            logits: torch.Tensor,
+            types: torch.Tensor,
+            chosen: torch.Tensor,
+            seen: list[torch.Tensor] = seen,
+        ) -> torch.Tensor:
+            seen.append(logits)
+            return first_guess(logits, types, chosen)
+
+        rng = torch.Generator().manual_seed(0)
+        options = SamplerOptions(steps=20, guidance=guidance, type_temperature=1.0)
+        noise = pure_noise(copies.scaffold, rng)
+        clean = denoise(Told(copies), noise, options, rng, reveal=reveal, condition=told)
+        assert set(clean.types[0].tolist()) == {expected}
+        assert seen[0][0, 0, 22].item() == pytest.approx(9.0 * (1.0 - guidance), abs=1e-5)
 
 
 def test_the_walk_starts_at_noise_and_stops_where_told() -> None:

@@ -45,6 +45,7 @@ def prepared_set(
     Raises:
         PreparedSetError: A prepared set holds other crystals than those asked for.
         NoLabels: Conditions, and a file without columns.
+        FileNotFoundError: There is no such file.
     """
     from ray_matdesign.generators.diffusion.data import (
         PREPARED_NAME,
@@ -52,7 +53,9 @@ def prepared_set(
         TrainingSet,
     )
 
-    if data.suffix == ".safetensors" and data.is_file():
+    if not data.exists():
+        raise FileNotFoundError(f"{data}: no such file")
+    if data.suffix == ".safetensors":
         _check(TrainingSet.load(data), settings, conditions or None, data)
         return data
     path = out / PREPARED_NAME

@@ -314,7 +314,7 @@ class TrainSettings(Settings):
     """Optimiser steps in all; a resumed run may ask for more."""
     batch_size: PositiveInt = 128
     micro_batches: PositiveInt = 4
-    """Parts of crystals of like size that a worker cuts its batch into, to waste little on padding."""
+    """Parts of like-sized crystals a worker cuts its batch into, to waste little on padding."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the network's products; weights, losses and updates are always ``fp32``."""
     lr: PositiveFloat = 2e-3

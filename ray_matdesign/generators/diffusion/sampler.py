@@ -15,6 +15,7 @@ from ray_matdesign.config.schema import Settings
 from ray_matdesign.generators.diffusion.batch import CrystalBatch, ScaffoldBatch
 from ray_matdesign.generators.diffusion.denoiser import Denoised, Denoiser
 from ray_matdesign.generators.diffusion.noise import (
+    TYPES_DECIDED_AT,
     cell_signal_and_noise,
     coordinate_sigma,
     mask_probability,
@@ -27,14 +28,12 @@ class SamplerOptions(Settings):
 
     steps: PositiveInt = 100
     """Network calls for each crystal (twice as many under guidance)."""
-    type_temperature: PositiveFloat = 0.8
+    type_temperature: PositiveFloat = 0.7
     """Divides the types' logits; below 1 the likelier elements are favoured."""
-    frac_noise: NonNegativeFloat = 1.0
-    """Scale of the noise put back into coordinates; 1 is the ancestral sampler, 0 the deterministic
-    limit of its drift."""
-    strain_noise: NonNegativeFloat = 1.0
-    """The same for the cell."""
-    guidance: NonNegativeFloat = 2.0
+    late_noise: NonNegativeFloat = 0.3
+    """Scale of the noise put back into cell and coordinates once all types are known; 1 is the
+    ancestral sampler, 0 the deterministic limit of its drift."""
+    guidance: NonNegativeFloat = 1.0
     """Weight of the conditional answer; 1 follows it, more exaggerates it, 0 ignores it."""
     final_time: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Where to stop; the network has nothing left to remove below it."""
@@ -120,6 +119,12 @@ def _guided(
     )
 
 
+def _noise_scale(now: float, options: SamplerOptions) -> float:
+    # Types are drawn for geometries as noisy as in training; afterwards less noise means fewer
+    # atoms that end between two places.
+    return options.late_noise if now < TYPES_DECIDED_AT else 1.0
+
+
 def _step_strain(
     state: CrystalBatch,
     velocity: Tensor,
@@ -137,7 +142,7 @@ def _step_strain(
     if last:
         return clean
     fresh = (
-        options.strain_noise
+        _noise_scale(now, options)
         * (sigma_next / sigma)
         * torch.sqrt((1.0 - (alpha / alpha_next).square()).clamp(min=0.0))
     )
@@ -165,7 +170,7 @@ def _step_free(
     if not last:
         spread = sigma_next * torch.sqrt(removed) / sigma
         noise = torch.randn(free.shape, generator=rng) * state.scaffold.movable
-        free = free + options.frac_noise * spread * state.scaffold.without_drift(noise)
+        free = free + _noise_scale(now, options) * spread * state.scaffold.without_drift(noise)
     return torch.remainder(free, 1.0) * state.scaffold.movable
 
 

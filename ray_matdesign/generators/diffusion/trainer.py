@@ -45,7 +45,7 @@ LOSSES = ("total", "strain", "free", "types")
 _NOISE_LEVELS = 5
 _VALIDATION_PARTS = 16
 _SHAPE_SETTINGS = ("width", "layers", "pair_width", "max_atoms")
-_OPTIONAL = ("smact", "spglib")
+_OPTIONAL = ("pymatgen", "smact", "spglib")
 """Packages that sampling and judging need, and learning does not."""
 
 
@@ -211,10 +211,10 @@ class Trainer:
         Returns:
             Nothing where a package that sampling or judging needs is not installed.
         """
-        policy = DiffusionPolicy(self.artifact({}), SamplerOptions(steps=50))
         wanted = self.settings.samples_scored
         geometric = PrefilterSettings(smact=False)
         try:
+            policy = DiffusionPolicy(self.artifact({}), SamplerOptions(steps=50))
             crystals = policy.sample(wanted, seed=0)
             return {
                 "structural_validity": sum(check(c, geometric) is None for c in crystals) / wanted,
@@ -222,9 +222,10 @@ class Trainer:
                 "distinct_formulas": len({c.formula for c in crystals}) / wanted,
             }
         except ModuleNotFoundError as missing:
-            if missing.name not in _OPTIONAL:
+            package = str(missing.name).split(".")[0]
+            if package not in _OPTIONAL:
                 raise
-            logger.warning("no figures of sampled crystals: %s is not installed", missing.name)
+            logger.warning("no figures of sampled crystals: %s is not installed", package)
             return {}
 
     def take_weights(self, artifact: Artifact) -> None:

@@ -1,6 +1,6 @@
 """Cutting batches: nothing is lost, and no other cut of the same order costs less."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_every_crystal_is_in_one_part(sizes: list[tuple[int, int]], parts: int) 
     orbits, atoms = torch.tensor(sizes).T
     cut = buckets(orbits, atoms, parts)
     assert sorted(torch.cat(cut).tolist()) == list(range(len(sizes)))
-    assert len(cut) == min(parts, len(sizes), max(len(cut), 1))
+    assert 1 <= len(cut) <= min(parts, len(sizes))
     assert all(len(part) for part in cut)
     assert padded_pairs(orbits, atoms, cut) <= padded_pairs(
         orbits, atoms, buckets(orbits, atoms, 1)
@@ -32,7 +32,7 @@ def test_no_other_cut_of_the_order_costs_less(sizes: list[tuple[int, int]], part
     costs = []
     for cuts in combinations(range(1, count), min(parts, count) - 1):
         ends = [0, *cuts, count]
-        tried = [order[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        tried = [order[a:b] for a, b in pairwise(ends)]
         costs.append(padded_pairs(orbits, atoms, tried))
     assert padded_pairs(orbits, atoms, buckets(orbits, atoms, parts)) == min(costs)
 

@@ -31,15 +31,13 @@ def four_crystals() -> list[Crystal]:
     faces = [[0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
     zinc = [[1 / 3, 2 / 3, 0.0], [2 / 3, 1 / 3, 0.5]]
     sulphur = [[1 / 3, 2 / 3, z], [2 / 3, 1 / 3, 0.5 + z]]
+    metals = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    rutile, wurtzite = np.diag([4.594, 4.594, 2.959]), np.diag([3.823, 3.823, 6.261]) @ HEXAGONAL
     return [
-        Crystal(5.640 * FACE_CENTRED, [[0, 0, 0], [0.5, 0.5, 0.5]], [11, 17]),
-        Crystal(3.905 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5], *faces], [38, 22, 8, 8, 8]),
-        Crystal(
-            np.diag([4.594, 4.594, 2.959]), [[0, 0, 0], [0.5, 0.5, 0.5], *oxygen], [22] * 2 + [8] * 4
-        ),
-        Crystal(
-            HEXAGONAL * np.array([3.823, 3.823, 6.261])[:, None], [*zinc, *sulphur], [30] * 2 + [16] * 2
-        ),
+        Crystal(5.640 * FACE_CENTRED, metals, [11, 17]),
+        Crystal(3.905 * np.eye(3), [*metals, *faces], [38, 22, 8, 8, 8]),
+        Crystal(rutile, [*metals, *oxygen], [22, 22, 8, 8, 8, 8]),
+        Crystal(wurtzite, [*zinc, *sulphur], [30, 30, 16, 16]),
     ]
 
 

@@ -306,7 +306,7 @@ def test_prepared_crystals_are_learnt_from_without_the_crystal_libraries(
     )
     assert "val_total" in records(out)[-1]
     assert "validity" not in records(out)[-1]
-    assert "no figures of sampled crystals: spglib is not installed" in done.stderr
+    assert "no figures of sampled crystals: pymatgen is not installed" in done.stderr
     train(salts, settings, tmp_path / "full")
     assert records(tmp_path / "full")[-1]["structural_validity"] >= 0.0
     assert_same_weights(out, tmp_path / "full")

@@ -125,10 +125,10 @@ def _numbers(settings: ConstraintSettings, key: str) -> set[int]:
 
 def _formula(composition: str) -> dict[int, int]:
     """Atoms of each element in one formula unit; empty for an empty string."""
-    from pymatgen.core import Composition
-
     if not composition:
         return {}
+    from pymatgen.core import Composition
+
     try:
         counts = Composition(composition).get_el_amt_dict()
     except ValueError as error:

@@ -64,7 +64,9 @@ def policy() -> DiffusionPolicy:
     trainer = Trainer(TrainingSet(seen, seen, library), settings, torch.device("cpu"))
     for _ in range(settings.steps):
         trainer.train_step()
-    return DiffusionPolicy(trainer.artifact({}), SamplerOptions(steps=50, type_temperature=0.3))
+    return DiffusionPolicy(
+        trainer.artifact({}), SamplerOptions(steps=50, type_temperature=0.3, late_noise=1.0)
+    )
 
 
 def test_all_samples_are_the_crystals_learnt(policy: DiffusionPolicy) -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Two threads that share a busy core wait for each other at every small operation: tests that take
+# seconds take minutes. One thread a process is what the workers of a run use as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _BESIDE_THE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 
 

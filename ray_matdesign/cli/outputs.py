@@ -22,15 +22,10 @@ def check_target(out: Path | None) -> None:
     Raises:
         UnknownTarget: The ending is unknown, or the place is taken by something else.
     """
-    if out is None:
-        return
-    if out.suffix and out.suffix not in FILE_SUFFIXES:
-        known = ", ".join(FILE_SUFFIXES)
-        raise UnknownTarget(f"{out}: cannot write {out.suffix!r}; use {known}, or a folder")
-    if out.suffix and out.is_dir():
-        raise UnknownTarget(f"{out}: is a folder")
-    if not out.suffix and out.exists() and not out.is_dir():
-        raise UnknownTarget(f"{out}: is a file; a name without ending stands for a folder")
+    from ray_matdesign.crystals.files import target_problem
+
+    if out is not None and (problem := target_problem(out, FILE_SUFFIXES, "write")):
+        raise UnknownTarget(problem)
 
 
 def write_named(out: Path, crystals: Sequence[Crystal], names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +113,24 @@ def write_crystals(path: str | Path, crystals: Sequence[Crystal], names: Sequenc
         write_atomic(target, _csv_text(crystals, names))
     else:
         raise CrystalFileError(f"{target}: cannot write {target.suffix!r}; use .cif, .extxyz, .csv")
+
+
+def target_problem(out: Path, endings: Collection[str], doing: str) -> str | None:
+    """Why crystals cannot go to a file of these endings, or to a folder; ``None`` if they can.
+
+    Args:
+        out: Where to; a name without ending stands for a folder.
+        endings: Of the files that can be written.
+        doing: What is being done, for the message: ``write``, ``export to``.
+    """
+    if out.suffix and out.suffix not in endings:
+        known = ", ".join(endings)
+        return f"{out}: cannot {doing} {out.suffix!r}; use {known}, or a folder"
+    if out.suffix and out.is_dir():
+        return f"{out}: is a folder"
+    if not out.suffix and out.exists() and not out.is_dir():
+        return f"{out}: is a file; a name without ending stands for a folder"
+    return None
 
 
 def read_csv_rows(path: str | Path) -> Iterator[dict[str, str]]:

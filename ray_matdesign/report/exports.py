@@ -16,6 +16,7 @@ from ray_matdesign.crystals.cif import write_cif_text
 from ray_matdesign.crystals.codec import CodecError, decode_crystals
 from ray_matdesign.crystals.convert import write_extxyz_text
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.crystals.files import target_problem
 from ray_matdesign.report.run_data import read_run
 from ray_matdesign.report.summary import sun_hits
 
@@ -132,13 +133,8 @@ def check_export(out: Path) -> None:
     Raises:
         ExportError: The ending is unknown, or the place is taken by something else.
     """
-    if out.suffix and out.suffix not in _WRITERS:
-        known = ", ".join(_WRITERS)
-        raise ExportError(f"{out}: cannot export to {out.suffix!r}; use {known}, or a folder")
-    if out.suffix and out.is_dir():
-        raise ExportError(f"{out}: is a folder")
-    if not out.suffix and out.exists() and not out.is_dir():
-        raise ExportError(f"{out}: is a file; a name without ending stands for a folder")
+    if problem := target_problem(out, _WRITERS, "export to"):
+        raise ExportError(problem)
 
 
 def export_hits(run_dir: Path, out: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from ray_matdesign.crystals.atomic import write_atomic
 from ray_matdesign.generators.diffusion.denoiser import Denoiser, DenoiserShape
-from ray_matdesign.generators.diffusion.library import ScaffoldLibrary
+from ray_matdesign.generators.diffusion.scaffolds import ScaffoldLibrary
 
 FORMAT = 2
 WEIGHTS_NAME = "denoiser.safetensors"
@@ -32,13 +32,13 @@ class Artifact:
 
     Attributes:
         denoiser: In evaluation mode, on the CPU.
-        library: Scaffolds to draw crystals on.
+        scaffolds: Scaffolds to draw crystals on.
         elements: Atomic numbers the network was trained on, ascending.
         notes: Provenance: data, steps, figures.
     """
 
     denoiser: Denoiser
-    library: ScaffoldLibrary
+    scaffolds: ScaffoldLibrary
     elements: tuple[int, ...]
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ def artifact_files(artifact: Artifact) -> dict[str, bytes]:
         "elements": list(artifact.elements),
         "notes": artifact.notes,
     }
-    scaffolds = json.dumps(artifact.library.to_json(), separators=(",", ":"))
+    scaffolds = json.dumps(artifact.scaffolds.to_json(), separators=(",", ":"))
     return {
         WEIGHTS_NAME: save(state),
         SCAFFOLDS_NAME: f"{scaffolds}\n".encode(),
@@ -95,7 +95,7 @@ def load_artifact(where: str) -> Artifact:
         denoiser.load_state_dict(load((folder / WEIGHTS_NAME).read_bytes()))
         return Artifact(
             denoiser=denoiser.eval(),
-            library=ScaffoldLibrary.from_json(json.loads((folder / SCAFFOLDS_NAME).read_text())),
+            scaffolds=ScaffoldLibrary.from_json(json.loads((folder / SCAFFOLDS_NAME).read_text())),
             elements=tuple(card["elements"]),
             notes=card["notes"],
         )

@@ -26,7 +26,7 @@ from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.dataset import split_by_composition
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 from ray_matdesign.generators.diffusion.batch import CrystalBatch, ScaffoldBatch, collate
-from ray_matdesign.generators.diffusion.library import ScaffoldLibrary, collect_scaffolds
+from ray_matdesign.generators.diffusion.scaffolds import ScaffoldLibrary, collect_scaffolds
 from ray_matdesign.generators.diffusion.symmetry import SymmetricCrystal, symmetrise
 
 PREPARED_NAME = "prepared.safetensors"
@@ -67,7 +67,7 @@ class TrainingSet:
     Attributes:
         train: To learn from.
         validation: Held back, by formula.
-        library: Scaffolds of the training crystals.
+        scaffolds: Scaffolds of the training crystals.
         conditions: Names of the labels' columns.
         origin: Where the crystals are from, JSON values: the settings they were chosen by, and what
             the caller knows of their source.
@@ -75,7 +75,7 @@ class TrainingSet:
 
     train: LabelledCrystals
     validation: LabelledCrystals
-    library: ScaffoldLibrary
+    scaffolds: ScaffoldLibrary
     conditions: tuple[str, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class TrainingSet:
             for part_of in fields(ScaffoldBatch):
                 tensors[f"{side}.scaffold.{part_of.name}"] = getattr(batch.scaffold, part_of.name)
         notes = {
-            "library": json.dumps(self.library.to_json(), separators=(",", ":")),
+            "library": json.dumps(self.scaffolds.to_json(), separators=(",", ":")),
             "conditions": json.dumps(self.conditions),
             "origin": json.dumps(dict(self.origin)),
         }
@@ -150,7 +150,7 @@ class TrainingSet:
         return TrainingSet(
             train=side("train"),
             validation=side("validation"),
-            library=ScaffoldLibrary.from_json(json.loads(notes["library"])),
+            scaffolds=ScaffoldLibrary.from_json(json.loads(notes["library"])),
             conditions=tuple(json.loads(notes["conditions"])),
             origin=json.loads(notes["origin"]),
         )
@@ -211,7 +211,7 @@ def prepare(
     return TrainingSet(
         train=LabelledCrystals(collate(learnt), torch.from_numpy(columns[sides[0]])),
         validation=LabelledCrystals(collate(validation), torch.from_numpy(columns[sides[1]])),
-        library=collect_scaffolds(crystal.scaffold for crystal in learnt),
+        scaffolds=collect_scaffolds(crystal.scaffold for crystal in learnt),
         conditions=names,
         origin={**(origin or {}), "settings": chosen_by(settings)},
     )

@@ -57,11 +57,11 @@ class DiffusionPolicy:
             artifact.elements, constraints or ConstraintSettings(), self.denoiser.shape.max_atoms
         )
         self._condition = self._told(condition or {})
-        self._library = artifact.library
+        self._scaffolds = artifact.scaffolds
         admitted = {
             key: count
-            for key, count in artifact.library.counts.items()
-            if self._draw.admits(artifact.library.multiplicities(key))
+            for key, count in artifact.scaffolds.counts.items()
+            if self._draw.admits(artifact.scaffolds.multiplicities(key))
         }
         self._keys = list(admitted)
         self._counts = torch.tensor(list(admitted.values()), dtype=torch.float64)
@@ -82,10 +82,10 @@ class DiffusionPolicy:
         picked = torch.multinomial(self._counts, n, replacement=True, generator=rng)
         keys = [self._keys[k] for k in picked.tolist()]
         # Crystals of like size share a chunk, so that padding costs little.
-        sizes = torch.tensor([len(self._library.multiplicities(key)) for key in keys])
+        sizes = torch.tensor([len(self._scaffolds.multiplicities(key)) for key in keys])
         drawn: dict[int, Crystal | None] = {}
         for part in torch.argsort(sizes, stable=True).split(_CHUNK):
-            scaffolds = [self._library.scaffold(*keys[k]) for k in part.tolist()]
+            scaffolds = [self._scaffolds.scaffold(*keys[k]) for k in part.tolist()]
             batch = collate_scaffolds(scaffolds)
             clean = denoise(
                 self.denoiser,

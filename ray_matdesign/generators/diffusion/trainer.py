@@ -203,7 +203,7 @@ class Trainer:
         """The averaged weights, ready to sample."""
         batch = self.data.train.crystals
         elements = torch.unique(batch.types[batch.scaffold.orbits])
-        return Artifact(self.average, self.data.library, tuple(elements.tolist()), dict(notes))
+        return Artifact(self.average, self.data.scaffolds, tuple(elements.tolist()), dict(notes))
 
     def sample_quality(self) -> dict[str, float]:
         """Validity and variety of crystals drawn from the averaged weights.

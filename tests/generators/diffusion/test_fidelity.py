@@ -14,9 +14,9 @@ from ray_matdesign.crystals.convert import to_pymatgen
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.generators.diffusion.batch import collate
 from ray_matdesign.generators.diffusion.data import LabelledCrystals, TrainingSet
-from ray_matdesign.generators.diffusion.library import collect_scaffolds
 from ray_matdesign.generators.diffusion.policy import DiffusionPolicy
 from ray_matdesign.generators.diffusion.sampler import SamplerOptions
+from ray_matdesign.generators.diffusion.scaffolds import collect_scaffolds
 from ray_matdesign.generators.diffusion.symmetry import symmetrise
 from ray_matdesign.generators.diffusion.trainer import Trainer
 

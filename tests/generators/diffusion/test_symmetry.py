@@ -21,7 +21,7 @@ from ray_matdesign.generators.diffusion.lattice import (
     log_strain,
     pinned_strains,
 )
-from ray_matdesign.generators.diffusion.library import ScaffoldLibrary, collect_scaffolds
+from ray_matdesign.generators.diffusion.scaffolds import ScaffoldLibrary, collect_scaffolds
 from ray_matdesign.generators.diffusion.symmetry import (
     CENTRINGS,
     Scaffold,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -246,7 +247,7 @@ def test_a_prepared_set_comes_back_as_it_was(tmp_path: Path, salts: TrainingSet)
     again = TrainingSet.load(path)
     assert again.digest == salts.digest
     assert again.origin == salts.origin
-    assert again.library.counts == salts.library.counts
+    assert again.scaffolds.counts == salts.scaffolds.counts
     again.check_settings(tiny(), path)
     with pytest.raises(PreparedSetError, match=r"prepared with max_atoms=20, not 8"):
         again.check_settings(tiny(max_atoms=8), path)
@@ -305,8 +306,10 @@ def test_prepared_crystals_are_learnt_from_without_the_crystal_libraries(
         check=True,
     )
     assert "val_total" in records(out)[-1]
-    assert "validity" not in records(out)[-1]
-    assert "no figures of sampled crystals: pymatgen is not installed" in done.stderr
+    assert not {"validity", "structural_validity"} & records(out)[-1].keys()
+    # Which of them is missed first depends on what the sampler happens to import first.
+    missed = r"no figures of sampled crystals: (pymatgen|spglib) is not installed"
+    assert re.search(missed, done.stderr)
     train(salts, settings, tmp_path / "full")
     assert records(tmp_path / "full")[-1]["structural_validity"] >= 0.0
     assert_same_weights(out, tmp_path / "full")

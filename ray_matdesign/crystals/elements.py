@@ -1,4 +1,4 @@
-"""Element tables: symbols, masses and Pauling electronegativities.
+"""Element tables: symbols, masses, covalent radii and Pauling electronegativities.
 
 Kept here, not looked up in pymatgen, because every worker needs them and importing pymatgen takes
 a second. Masses (IUPAC 2021 abridged) and electronegativities are those pymatgen tabulates; a test
@@ -18,6 +18,7 @@ from ray_matdesign.config.elements import SYMBOLS
 __all__ = [
     "ATOMIC_MASSES_AMU",
     "ATOMIC_NUMBERS",
+    "COVALENT_RADII_ANG",
     "ELECTRONEGATIVITIES",
     "SYMBOLS",
     "formula_from_counts",
@@ -56,6 +57,18 @@ ELECTRONEGATIVITIES = np.array((
     0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
 ))
 """Pauling electronegativities by atomic number; 0 where none is tabulated."""
+
+COVALENT_RADII_ANG = np.array((
+    0.0, 0.31, 0.28, 1.28, 0.96, 0.84, 0.76, 0.71, 0.66, 0.57, 0.58, 1.66, 1.41, 1.21, 1.11,
+    1.07, 1.05, 1.02, 1.06, 2.03, 1.76, 1.7, 1.6, 1.53, 1.39, 1.39, 1.32, 1.26, 1.24, 1.32,
+    1.22, 1.22, 1.2, 1.19, 1.2, 1.2, 1.16, 2.2, 1.95, 1.9, 1.75, 1.64, 1.54, 1.47, 1.46, 1.42,
+    1.39, 1.45, 1.44, 1.42, 1.39, 1.39, 1.38, 1.39, 1.4, 2.44, 2.15, 2.07, 2.04, 2.03, 2.01,
+    1.99, 1.98, 1.98, 1.96, 1.94, 1.92, 1.92, 1.89, 1.9, 1.87, 1.87, 1.75, 1.7, 1.62, 1.51,
+    1.44, 1.41, 1.36, 1.36, 1.32, 1.45, 1.46, 1.48, 1.4, 1.5, 1.5, 2.6, 2.21, 2.15, 2.06, 2.0,
+    1.96, 1.9, 1.87, 1.8, 1.69,
+))
+"""Covalent radii by atomic number up to curium, Angstrom (Cordero et al., Dalton Trans. 2832
+(2008))."""
 # fmt: on
 
 

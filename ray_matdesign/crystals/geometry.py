@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.crystals.elements import COVALENT_RADII_ANG, SYMBOLS
 
 Floats = NDArray[np.float64]
 
@@ -73,20 +74,42 @@ def _heights(cell: Floats) -> Floats:
 
 def min_distance(crystal: Crystal) -> float:
     """Shortest distance between two atoms, periodic images of one atom included, Angstrom."""
+    period, _, _, distances = _shortest_distances(crystal)
+    return float(np.min(distances, initial=period))
+
+
+def closest_contact(crystal: Crystal) -> float:
+    """Smallest ratio of a distance between two atoms to the sum of their covalent radii.
+
+    In one of 200 relaxed crystals of the Materials Project and WBM it lies below 0.73, in none of
+    3,000 below 0.65. Elements beyond curium, whose radii are not tabulated, count as touching
+    nothing.
+    """
+    period, first, second, distances = _shortest_distances(crystal)
+    radii = np.zeros(len(SYMBOLS))
+    radii[: len(COVALENT_RADII_ANG)] = COVALENT_RADII_ANG
+    of_atoms = radii[crystal.numbers]
+    lengths = np.append(distances, period)
+    sums = np.append(of_atoms[first] + of_atoms[second], 2.0 * of_atoms.max())
+    return float(np.min(lengths[sums > 0.0] / sums[sums > 0.0], initial=np.inf))
+
+
+def _shortest_distances(
+    crystal: Crystal,
+) -> tuple[float, NDArray[np.int64], NDArray[np.int64], Floats]:
+    """The shortest lattice vector's length, and each pair of atoms with its shortest distance."""
     cell, _ = reduced_cell(crystal.lattice)
-    shortest = float(np.linalg.norm(cell[0]))
-    if len(crystal) == 1:
-        return shortest
     frac = crystal.positions @ np.linalg.inv(cell)
     first, second = np.triu_indices(len(crystal), k=1)
     delta = frac[first] - frac[second]
     delta -= np.round(delta)
     base = delta @ cell
+    squares = np.full(len(first), np.inf)
     # In a Minkowski-reduced cell the closest image is among the 27 around the wrapped one.
     for image in itertools.product((-1, 0, 1), repeat=3):
         moved = base + np.array(image) @ cell
-        shortest = min(shortest, float(np.sqrt((moved * moved).sum(axis=1).min())))
-    return shortest
+        squares = np.minimum(squares, (moved * moved).sum(axis=1))
+    return float(np.linalg.norm(cell[0])), first, second, np.sqrt(squares)
 
 
 def nearest_distances(crystal: Crystal, k: int) -> tuple[Floats, NDArray[np.int64]]:

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from ray_matdesign.crystals.convert import to_pymatgen
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.crystals.geometry import min_distance, nearest_distances, reduced_cell
+from ray_matdesign.crystals.elements import COVALENT_RADII_ANG
+from ray_matdesign.crystals.geometry import (
+    closest_contact,
+    min_distance,
+    nearest_distances,
+    reduced_cell,
+)
 from tests.crystals.examples import crystals, perovskite, rock_salt
 
 
@@ -23,6 +29,20 @@ def test_known_distances():
 def test_an_atom_meets_its_own_image():
     thin = Crystal(np.diag([0.4, 5.0, 5.0]), [[0, 0, 0]], [26])
     assert min_distance(thin) == pytest.approx(0.4)
+
+
+def test_contacts_are_in_units_of_covalent_radii() -> None:
+    # Na 1.66, Cl 1.02 (Cordero et al. 2008).
+    assert closest_contact(rock_salt(a=5.64)) == pytest.approx(2.82 / 2.68)
+    # One atom a cell meets its own images: fcc copper, 1.32.
+    copper = Crystal(3.61 / 2 * (np.ones((3, 3)) - np.eye(3)), [[0, 0, 0]], [29])
+    assert closest_contact(copper) == pytest.approx(3.61 / np.sqrt(2.0) / 2.64)
+
+
+def test_covalent_radii_are_the_published_ones() -> None:
+    from ase.data import covalent_radii
+
+    np.testing.assert_allclose(COVALENT_RADII_ANG[1:], covalent_radii[1 : len(COVALENT_RADII_ANG)])
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,12 +14,14 @@ from safetensors.torch import load, save
 
 from ray_matdesign.crystals.atomic import write_atomic
 from ray_matdesign.generators.diffusion.denoiser import Denoiser, DenoiserShape
+from ray_matdesign.generators.diffusion.known import KnownCrystals
 from ray_matdesign.generators.diffusion.scaffolds import ScaffoldLibrary
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS_NAME = "denoiser.safetensors"
 CARD_NAME = "denoiser.json"
 SCAFFOLDS_NAME = "scaffolds.json"
+KNOWN_NAME = "known.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -33,12 +35,14 @@ class Artifact:
     Attributes:
         denoiser: In evaluation mode, on the CPU.
         scaffolds: Scaffolds to draw crystals on.
+        known: The crystals of its data.
         elements: Atomic numbers the network was trained on, ascending.
         notes: Provenance: data, steps, figures.
     """
 
     denoiser: Denoiser
     scaffolds: ScaffoldLibrary
+    known: KnownCrystals
     elements: tuple[int, ...]
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -56,12 +60,13 @@ def artifact_files(artifact: Artifact) -> dict[str, bytes]:
     return {
         WEIGHTS_NAME: save(state),
         SCAFFOLDS_NAME: f"{scaffolds}\n".encode(),
+        KNOWN_NAME: artifact.known.to_bytes(),
         CARD_NAME: (json.dumps(card, indent=1) + "\n").encode(),
     }
 
 
 def save_artifact(artifact: Artifact, folder: Path) -> None:
-    """Writes weights, scaffolds and, last, the card; each atomically."""
+    """Writes weights, scaffolds, known crystals and, last, the card; each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in artifact_files(artifact).items():
         write_atomic(folder / name, content)
@@ -71,7 +76,7 @@ def load_artifact(where: str) -> Artifact:
     """Reads an artifact.
 
     Args:
-        where: ``packaged``, or a folder that holds the three files.
+        where: ``packaged``, or a folder that holds the four files.
 
     Raises:
         CheckpointError: A file is missing, damaged, or of another format.
@@ -81,7 +86,7 @@ def load_artifact(where: str) -> Artifact:
         if where == "packaged"
         else Path(where)
     )
-    for name in (WEIGHTS_NAME, SCAFFOLDS_NAME, CARD_NAME):
+    for name in (WEIGHTS_NAME, SCAFFOLDS_NAME, KNOWN_NAME, CARD_NAME):
         if not (folder / name).is_file():
             raise CheckpointError(f"generator checkpoint: no {name} in {folder}")
     try:
@@ -96,6 +101,7 @@ def load_artifact(where: str) -> Artifact:
         return Artifact(
             denoiser=denoiser.eval(),
             scaffolds=ScaffoldLibrary.from_json(json.loads((folder / SCAFFOLDS_NAME).read_text())),
+            known=KnownCrystals.from_bytes((folder / KNOWN_NAME).read_bytes()),
             elements=tuple(card["elements"]),
             notes=card["notes"],
         )

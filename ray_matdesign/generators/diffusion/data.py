@@ -26,6 +26,7 @@ from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.dataset import split_by_composition
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 from ray_matdesign.generators.diffusion.batch import CrystalBatch, ScaffoldBatch, collate
+from ray_matdesign.generators.diffusion.known import KnownCrystals
 from ray_matdesign.generators.diffusion.scaffolds import ScaffoldLibrary, collect_scaffolds
 from ray_matdesign.generators.diffusion.symmetry import SymmetricCrystal, symmetrise
 
@@ -87,6 +88,11 @@ class TrainingSet:
         for tensor in (batch.strain, batch.free, batch.types, self.train.labels):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def known(self) -> KnownCrystals:
+        """The crystals of both sides."""
+        return KnownCrystals.of([self.train.crystals, self.validation.crystals])
 
     def check_settings(self, settings: TrainSettings, where: Path) -> None:
         """Checks that the crystals were chosen by these settings.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ray_matdesign.config.loading import apply_overrides
 from ray_matdesign.config.schema import ConstraintSettings, GeneratorSettings
 from ray_matdesign.crystals.crystal import Crystal, InvalidCrystal
+from ray_matdesign.crystals.geometry import closest_contact
 from ray_matdesign.generators.diffusion.artifact import Artifact, load_artifact
 from ray_matdesign.generators.diffusion.batch import (
     CrystalBatch,
@@ -26,11 +27,13 @@ from ray_matdesign.generators.diffusion.losses import (
     answer_deviation,
     crystal_losses,
 )
-from ray_matdesign.generators.diffusion.sampler import SamplerOptions, denoise, pure_noise
+from ray_matdesign.generators.diffusion.sampler import SamplerOptions, denoise, halves, pure_noise
 from ray_matdesign.generators.diffusion.symmetry import Scaffold, symmetrise
 from ray_matdesign.generators.protocol import Policy, Weights
 
 _CHUNK = 16
+_ATTEMPTS = 5
+"""Of getting as many crystals as were asked for; the last takes whatever comes."""
 
 
 class DiffusionPolicy:
@@ -58,6 +61,7 @@ class DiffusionPolicy:
         )
         self._condition = self._told(condition or {})
         self._scaffolds = artifact.scaffolds
+        self._known = artifact.known
         admitted = {
             key: count
             for key, count in artifact.scaffolds.counts.items()
@@ -75,28 +79,56 @@ class DiffusionPolicy:
     ) -> list[Crystal]:
         """Draws crystals on scaffolds as frequent as in the training data.
 
+        What the options rule out, crystals known from the training data or with overlapping atoms,
+        is drawn anew, up to four times.
+
         See :class:`~..protocol.Generator`.
         """
         told = self._told(condition) if condition else self._condition
         rng = torch.Generator().manual_seed(seed)
+        drawn: list[Crystal | None] = []
+        for attempt in range(_ATTEMPTS):
+            if missing := n - len(drawn):
+                drawn += self._draw_some(missing, told, rng, choosy=attempt < _ATTEMPTS - 1)
+        return [crystal for crystal in drawn if crystal is not None]
+
+    def _draw_some(
+        self, n: int, told: torch.Tensor | None, rng: torch.Generator, *, choosy: bool
+    ) -> list[Crystal | None]:
+        """At most ``n`` crystals; fewer, if ``choosy``, where some are given up."""
         picked = torch.multinomial(self._counts, n, replacement=True, generator=rng)
         keys = [self._keys[k] for k in picked.tolist()]
         # Crystals of like size share a chunk, so that padding costs little.
         sizes = torch.tensor([len(self._scaffolds.multiplicities(key)) for key in keys])
         drawn: dict[int, Crystal | None] = {}
+        deciding, settling = halves(self.options)
         for part in torch.argsort(sizes, stable=True).split(_CHUNK):
-            scaffolds = [self._scaffolds.scaffold(*keys[k]) for k in part.tolist()]
-            batch = collate_scaffolds(scaffolds)
-            clean = denoise(
+            batch = collate_scaffolds([self._scaffolds.scaffold(*keys[k]) for k in part.tolist()])
+            walk = partial(
+                denoise,
                 self.denoiser,
-                pure_noise(batch, rng),
-                self.options,
-                rng,
+                options=self.options,
+                rng=rng,
                 reveal=partial(self._draw, multiplicity=batch.multiplicity, rng=rng),
                 condition=told,
             )
-            drawn.update(zip(part.tolist(), self._crystals(clean, scaffolds), strict=True))
-        return [crystal for k in range(n) if (crystal := drawn[k]) is not None]
+            decided = walk(pure_noise(batch, rng), deciding)
+            if choosy and self.options.avoid_known:
+                fresh = (~self._known.holds(decided)).nonzero().squeeze(-1)
+                if not len(fresh):
+                    continue
+                part, decided = part[fresh], decided.rows(fresh)
+            scaffolds = [self._scaffolds.scaffold(*keys[k]) for k in part.tolist()]
+            crystals = self._crystals(walk(decided, settling), scaffolds)
+            drawn.update(
+                (k, crystal)
+                for k, crystal in zip(part.tolist(), crystals, strict=True)
+                if not (choosy and self._crowded(crystal))
+            )
+        return [drawn[k] for k in sorted(drawn)]
+
+    def _crowded(self, crystal: Crystal | None) -> bool:
+        return crystal is not None and closest_contact(crystal) < self.options.min_contact
 
     def _told(self, condition: Mapping[str, float]) -> torch.Tensor | None:
         known = self.denoiser.shape.conditions

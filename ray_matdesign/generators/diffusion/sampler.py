@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated
@@ -35,6 +35,12 @@ class SamplerOptions(Settings):
     ancestral sampler, 0 the deterministic limit of its drift."""
     guidance: NonNegativeFloat = 1.0
     """Weight of the conditional answer; 1 follows it, more exaggerates it, 0 ignores it."""
+    avoid_known: bool = True
+    """Whether a crystal that the training data held, by space group, orbits and elements, is given
+    up once its types are decided, and another drawn."""
+    min_contact: NonNegativeFloat = 0.72
+    """Smallest distance over the sum of the covalent radii; a crystal with closer atoms is given
+    up, and another drawn. Fewer than one real crystal in 200 has closer ones."""
     final_time: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Where to stop; the network has nothing left to remove below it."""
 
@@ -43,6 +49,13 @@ def time_grid(options: SamplerOptions) -> list[float]:
     """Times visited, from 1 down to ``final_time``: ``steps + 1`` of them."""
     span = 1.0 - options.final_time
     return [1.0 - span * k / options.steps for k in range(options.steps + 1)]
+
+
+def halves(options: SamplerOptions) -> tuple[list[float], list[float]]:
+    """The time grid up to where all types are decided, and from there on."""
+    grid = time_grid(options)
+    decided = next(k for k, time in enumerate(grid) if time <= TYPES_DECIDED_AT)
+    return grid[: decided + 1], grid[decided:]
 
 
 def pure_noise(scaffold: ScaffoldBatch, rng: torch.Generator) -> CrystalBatch:
@@ -65,32 +78,35 @@ Reveal = Callable[[Tensor, Tensor, Tensor], Tensor]
 def denoise(
     denoiser: Denoiser,
     state: CrystalBatch,
+    times: Sequence[float],
     options: SamplerOptions,
     rng: torch.Generator,
     *,
     reveal: Reveal,
     condition: Tensor | None = None,
 ) -> CrystalBatch:
-    """Walks a batch from noise to crystals.
+    """Walks a batch from noise towards crystals.
 
     Args:
         denoiser: The network, on any device.
-        state: From :func:`pure_noise`, on the CPU.
-        options: The walk.
+        state: The batch at the first of the times, on the CPU.
+        times: Where to go, descending; :func:`time_grid` or a part of it.
+        options: How to go there.
         rng: Source of noise, on the CPU.
         reveal: Draws the types of orbits whose turn has come.
         condition: Property values to aim for, shape ``(conditions,)``, NaN where none.
 
     Returns:
-        A clean batch on the CPU, cell coordinates standardised.
+        The batch at the last of the times, on the CPU, cell coordinates standardised; clean if
+        that is the end of the grid.
     """
     device = denoiser.strain_mean.device
-    grid = time_grid(options)
+    end = time_grid(options)[-1]
     told = None if condition is None else condition.expand(len(state), -1).to(device)
-    for now, then in pairwise(grid):
+    for now, then in pairwise(times):
         time = torch.full((len(state),), now).to(device)
         answer = _guided(denoiser, state.to(device), time, told, options.guidance)
-        last = then == grid[-1]
+        last = then == end
         state = replace(
             state,
             strain=_step_strain(state, answer.strain.cpu(), now, then, options, rng, last),

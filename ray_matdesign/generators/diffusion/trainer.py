@@ -203,7 +203,13 @@ class Trainer:
         """The averaged weights, ready to sample."""
         batch = self.data.train.crystals
         elements = torch.unique(batch.types[batch.scaffold.orbits])
-        return Artifact(self.average, self.data.scaffolds, tuple(elements.tolist()), dict(notes))
+        return Artifact(
+            denoiser=self.average,
+            scaffolds=self.data.scaffolds,
+            known=self.data.known,
+            elements=tuple(elements.tolist()),
+            notes=dict(notes),
+        )
 
     def sample_quality(self) -> dict[str, float]:
         """Validity and variety of crystals drawn from the averaged weights.

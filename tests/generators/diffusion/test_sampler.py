@@ -62,7 +62,9 @@ def test_an_ideal_denoiser_yields_its_crystal(
     rng = torch.Generator().manual_seed(5)
     noise = pure_noise(copies.scaffold, rng)
     options = SamplerOptions(steps=steps)
-    clean = denoise(KnowsOneCrystal(copies), noise, options, rng, reveal=first_guess)
+    clean = denoise(
+        KnowsOneCrystal(copies), noise, time_grid(options), options, rng, reveal=first_guess
+    )
     assert torch.equal(clean.types, copies.types)
     free = copies.scaffold.strain_free
     assert torch.allclose(clean.strain[free], copies.strain[free], atol=1e-3)
@@ -103,7 +105,9 @@ def test_guidance_walks_away_from_the_unconditional_answer(rutile: Crystal) -> N
         rng = torch.Generator().manual_seed(0)
         options = SamplerOptions(steps=20, guidance=guidance, type_temperature=1.0)
         noise = pure_noise(copies.scaffold, rng)
-        clean = denoise(Told(copies), noise, options, rng, reveal=reveal, condition=told)
+        clean = denoise(
+            Told(copies), noise, time_grid(options), options, rng, reveal=reveal, condition=told
+        )
         assert set(clean.types[0].tolist()) == {expected}
         assert seen[0][0, 0, 22].item() == pytest.approx(9.0 * (1.0 - guidance), abs=1e-5)
 

@@ -74,7 +74,8 @@ the relaxed crystal by pymatgen's matcher (ltol 0.3, stol 0.5, angle 10°), over
 spacing, where it finds a match. SevenNet (l3i5, MP2020 corrections applied) relaxes further what
 CHGNet relaxed; its displacement and RMSD count from the crystal as generated, its steps from
 CHGNet's end. *s per 1,000*: wall-clock of sampling with {workers} single-threaded processes.
-*Evaluations*: network calls for one crystal; a published figure for DiffCSP (1,000 predictor and
+*Evaluations*: network calls for one crystal, including those for
+crystals that its options gave up (known from the training data, overlapping atoms); a published figure for DiffCSP (1,000 predictor and
 1,000 corrector steps).
 """
 
@@ -182,7 +183,7 @@ def plot_steps(rows: Sequence[Measured], path: Path) -> None:
             linewidth=1.4, elinewidth=1.0, color="#1f5a99",
         )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xticks(calls, [f"{call:g}" for call in calls])
+        axes.set_xticks(calls, [f"{call:.0f}" for call in calls])
         axes.minorticks_off()
         axes.set_ylim(bottom=0.0)
         axes.set_title(heading(column), fontsize=10)

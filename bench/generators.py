@@ -41,6 +41,8 @@ PACKAGE = Path(ray_matdesign.__file__).parent
 CACHE = Path(__file__).resolve().parents[1] / "build" / "bench"
 WORKERS = 2
 DRAWN_AT_ONCE = 64
+COUNTED = 32
+"""Crystals over which network calls are counted."""
 TITLES = {
     "embedded": "embedded", "conditional": "embedded, conditional", "mattergen": "MatterGen, small",
     "diffcsp": "DiffCSP", "crystalformer": "CrystalFormer", "held-back": "held-back crystals",
@@ -123,8 +125,8 @@ def draw(arguments: tuple[GeneratorSettings, dict[str, float], int, int]) -> byt
     return encode_crystals(policy.sample(n, seed=seed, condition=condition or None))
 
 
-def count_evaluations(settings: GeneratorSettings, condition: dict[str, float]) -> int:
-    """Calls of the outermost network while one small batch is drawn."""
+def count_evaluations(settings: GeneratorSettings, condition: dict[str, float]) -> float:
+    """Calls of the outermost network for one crystal, those for crystals given up included."""
     from torch.nn.modules import module
 
     from ray_matdesign.generators.registry import load_policy
@@ -132,9 +134,10 @@ def count_evaluations(settings: GeneratorSettings, condition: dict[str, float]) 
     policy = load_policy(settings)
     depth = calls = 0
 
-    def enter(*_: Any) -> None:
+    def enter(_: Any, arguments: tuple[Any, ...]) -> None:
         nonlocal depth, calls
-        calls += depth == 0
+        if depth == 0:
+            calls += len(arguments[1])  # the times, one for each crystal of the batch
         depth += 1
 
     def leave(*_: Any) -> None:
@@ -146,11 +149,11 @@ def count_evaluations(settings: GeneratorSettings, condition: dict[str, float]) 
         module.register_module_forward_hook(leave, always_call=True),
     ]
     try:
-        policy.sample(2, seed=0, condition=condition or None)
+        crystals = policy.sample(COUNTED, seed=0, condition=condition or None)
     finally:
         for hook in hooks:
             hook.remove()
-    return calls
+    return calls / len(crystals)
 
 
 def draw_all(row: Row, seed: int, pool: ProcessPoolExecutor) -> dict[str, Any]:

@@ -74,9 +74,9 @@ the relaxed crystal by pymatgen's matcher (ltol 0.3, stol 0.5, angle 10°), over
 spacing, where it finds a match. SevenNet (l3i5, MP2020 corrections applied) relaxes further what
 CHGNet relaxed; its displacement and RMSD count from the crystal as generated, its steps from
 CHGNet's end. *s per 1,000*: wall-clock of sampling with {workers} single-threaded processes.
-*Evaluations*: network calls for one crystal, including those for
-crystals that its options gave up (known from the training data, overlapping atoms); a published figure for DiffCSP (1,000 predictor and
-1,000 corrector steps).
+*Evaluations*: network calls for one crystal, with those for crystals given up (known from the
+training data, overlapping atoms); a published figure for DiffCSP (1,000 predictor and 1,000
+corrector steps).
 """
 
 

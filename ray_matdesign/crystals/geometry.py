@@ -78,20 +78,25 @@ def min_distance(crystal: Crystal) -> float:
     return float(np.min(distances, initial=period))
 
 
-def closest_contact(crystal: Crystal) -> float:
-    """Smallest ratio of a distance between two atoms to the sum of their covalent radii.
+def nearest_contacts(crystal: Crystal) -> Floats:
+    """How close each atom's closest neighbour is, in units of the sum of their covalent radii.
 
-    In one of 200 relaxed crystals of the Materials Project and WBM it lies below 0.73, in none of
-    3,000 below 0.65. Elements beyond curium, whose radii are not tabulated, count as touching
-    nothing.
+    Of 3,000 relaxed crystals of the Materials Project and WBM none holds an atom below 0.65, 0.7 %
+    hold one below 0.73 and 3.7 % one below 0.8; 1.7 % hold an atom above 1.2.
+
+    Returns:
+        Smallest ratio of a distance to the sum of the radii for each atom, shape ``(n_atoms,)``;
+        ``inf`` for elements beyond curium, whose radii are not tabulated.
     """
     period, first, second, distances = _shortest_distances(crystal)
-    radii = np.zeros(len(SYMBOLS))
+    radii = np.full(len(SYMBOLS), 1e-9)
     radii[: len(COVALENT_RADII_ANG)] = COVALENT_RADII_ANG
     of_atoms = radii[crystal.numbers]
-    lengths = np.append(distances, period)
-    sums = np.append(of_atoms[first] + of_atoms[second], 2.0 * of_atoms.max())
-    return float(np.min(lengths[sums > 0.0] / sums[sums > 0.0], initial=np.inf))
+    nearest = period / (2.0 * of_atoms)
+    ratios = distances / (of_atoms[first] + of_atoms[second])
+    np.minimum.at(nearest, first, ratios)
+    np.minimum.at(nearest, second, ratios)
+    return nearest
 
 
 def _shortest_distances(

@@ -7,8 +7,8 @@ from ray_matdesign.crystals.convert import to_pymatgen
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import COVALENT_RADII_ANG
 from ray_matdesign.crystals.geometry import (
-    closest_contact,
     min_distance,
+    nearest_contacts,
     nearest_distances,
     reduced_cell,
 )
@@ -33,10 +33,15 @@ def test_an_atom_meets_its_own_image():
 
 def test_contacts_are_in_units_of_covalent_radii() -> None:
     # Na 1.66, Cl 1.02 (Cordero et al. 2008).
-    assert closest_contact(rock_salt(a=5.64)) == pytest.approx(2.82 / 2.68)
+    assert nearest_contacts(rock_salt(a=5.64)) == pytest.approx(2.82 / 2.68)
     # One atom a cell meets its own images: fcc copper, 1.32.
     copper = Crystal(3.61 / 2 * (np.ones((3, 3)) - np.eye(3)), [[0, 0, 0]], [29])
-    assert closest_contact(copper) == pytest.approx(3.61 / np.sqrt(2.0) / 2.64)
+    assert nearest_contacts(copper) == pytest.approx([3.61 / np.sqrt(2.0) / 2.64])
+    # Each atom has its own nearest: Ti and O meet at 2 Angstrom, Ba and Ti at 2 sqrt 3.
+    close, far = 2.0 / (1.60 + 0.66), 2.0 * np.sqrt(3.0) / (2.15 + 1.60)
+    numbers = perovskite(a=4.0).numbers
+    expected = np.where(numbers == 56, far, close)
+    assert nearest_contacts(perovskite(a=4.0)) == pytest.approx(expected)
 
 
 def test_covalent_radii_are_the_published_ones() -> None:

@@ -57,8 +57,13 @@ def log_strain(lattice: Tensor, n_atoms: Tensor) -> Tensor:
 
 
 def lattice_from_log_strain(strain: Tensor, n_atoms: Tensor) -> Tensor:
-    """Inverse of :func:`log_strain`: symmetric cells, shape ``(batch, 3, 3)``, Angstrom."""
-    per_atom, a_to_b, ab_to_c, xy, xz, yz = strain.unbind(-1)
+    """Inverse of :func:`log_strain`: symmetric cells, shape ``(batch, 3, 3)``, Angstrom.
+
+    Where a coordinate is not finite, all of that cell is NaN.
+    """
+    # One such row would have the eigenvalues of the whole batch refused.
+    sound = strain.isfinite().all(dim=-1, keepdim=True)
+    per_atom, a_to_b, ab_to_c, xy, xz, yz = torch.where(sound, strain, 0.0).unbind(-1)
     mean = per_atom + torch.log(n_atoms.to(strain.dtype)) / 3.0
     a, b, c = mean + ab_to_c + a_to_b, mean + ab_to_c - a_to_b, mean - 2.0 * ab_to_c
     entries = torch.stack([a, xy, xz, xy, b, yz, xz, yz, c], dim=-1)
@@ -66,4 +71,4 @@ def lattice_from_log_strain(strain: Tensor, n_atoms: Tensor) -> Tensor:
     eigenvalues, vectors = torch.linalg.eigh(entries.unflatten(-1, (3, 3)))
     stretched = vectors * torch.exp(eigenvalues.clamp(-5.0, 6.0)).unsqueeze(-2)
     cells: Tensor = stretched @ vectors.mT
-    return cells
+    return torch.where(sound.unsqueeze(-1), cells, torch.nan)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ray_matdesign.config.loading import apply_overrides
 from ray_matdesign.config.schema import ConstraintSettings, GeneratorSettings
 from ray_matdesign.crystals.crystal import Crystal, InvalidCrystal
-from ray_matdesign.crystals.geometry import closest_contact
+from ray_matdesign.crystals.geometry import nearest_contacts
 from ray_matdesign.generators.diffusion.artifact import Artifact, load_artifact
 from ray_matdesign.generators.diffusion.batch import (
     CrystalBatch,
@@ -32,7 +32,7 @@ from ray_matdesign.generators.diffusion.symmetry import Scaffold, symmetrise
 from ray_matdesign.generators.protocol import Policy, Weights
 
 _CHUNK = 16
-_ATTEMPTS = 5
+_ATTEMPTS = 8
 """Of getting as many crystals as were asked for; the last takes whatever comes."""
 
 
@@ -79,8 +79,8 @@ class DiffusionPolicy:
     ) -> list[Crystal]:
         """Draws crystals on scaffolds as frequent as in the training data.
 
-        What the options rule out, crystals known from the training data or with overlapping atoms,
-        is drawn anew, up to four times.
+        What the options rule out, crystals known from the training data and those with overlapping
+        or isolated atoms, is drawn anew, up to seven times.
 
         See :class:`~..protocol.Generator`.
         """
@@ -123,12 +123,17 @@ class DiffusionPolicy:
             drawn.update(
                 (k, crystal)
                 for k, crystal in zip(part.tolist(), crystals, strict=True)
-                if not (choosy and self._crowded(crystal))
+                if not (choosy and self._misplaced(crystal))
             )
         return [drawn[k] for k in sorted(drawn)]
 
-    def _crowded(self, crystal: Crystal | None) -> bool:
-        return crystal is not None and closest_contact(crystal) < self.options.min_contact
+    def _misplaced(self, crystal: Crystal | None) -> bool:
+        """Whether atoms overlap, or float apart from all others."""
+        if crystal is None:
+            return False
+        contacts = nearest_contacts(crystal)
+        low, high = self.options.min_contact, self.options.max_contact
+        return bool(contacts.min() < low or contacts.max() > high)
 
     def _told(self, condition: Mapping[str, float]) -> torch.Tensor | None:
         known = self.denoiser.shape.conditions

@@ -38,9 +38,11 @@ class SamplerOptions(Settings):
     avoid_known: bool = True
     """Whether a crystal that the training data held, by space group, orbits and elements, is given
     up once its types are decided, and another drawn."""
-    min_contact: NonNegativeFloat = 0.72
-    """Smallest distance over the sum of the covalent radii; a crystal with closer atoms is given
-    up, and another drawn. Fewer than one real crystal in 200 has closer ones."""
+    min_contact: NonNegativeFloat = 0.8
+    """A crystal is given up, and another drawn, where an atom is closer to its nearest neighbour
+    than this share of the sum of their covalent radii. One real crystal in 27 has such an atom."""
+    max_contact: PositiveFloat = 1.2
+    """The same where an atom is further than that from all others, as in one real crystal in 60."""
     final_time: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Where to stop; the network has nothing left to remove below it."""
 

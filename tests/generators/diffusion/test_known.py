@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.crystals.geometry import closest_contact
+from ray_matdesign.crystals.geometry import nearest_contacts
 from ray_matdesign.generators.diffusion.artifact import load_artifact
 from ray_matdesign.generators.diffusion.batch import collate
 from ray_matdesign.generators.diffusion.known import KnownCrystals, crystal_keys
@@ -59,14 +59,11 @@ def test_a_set_knows_its_own_and_comes_back_from_bytes(
 @pytest.fixture(scope="module")
 def drawn() -> dict[bool, list[Crystal]]:
     """Crystals from the packaged weights, with and without the options that rule some out."""
+    anything = SamplerOptions(steps=20, avoid_known=False, min_contact=0.0, max_contact=99.0)
+    artifact = load_artifact("packaged")
     return {
-        strict: DiffusionPolicy(
-            load_artifact("packaged"),
-            SamplerOptions(
-                steps=20, avoid_known=strict, min_contact=SamplerOptions().min_contact * strict
-            ),
-        ).sample(48, seed=3)
-        for strict in (True, False)
+        options.avoid_known: DiffusionPolicy(artifact, options).sample(48, seed=3)
+        for options in (SamplerOptions(steps=20), anything)
     }
 
 
@@ -82,8 +79,10 @@ def test_what_the_data_held_is_not_drawn(drawn: dict[bool, list[Crystal]]) -> No
     assert share(drawn[True]) < 0.05  # one that lands on a higher symmetry than its scaffold's
 
 
-def test_atoms_do_not_overlap(drawn: dict[bool, list[Crystal]]) -> None:
-    contacts = {strict: np.array([closest_contact(c) for c in drawn[strict]]) for strict in drawn}
-    assert (contacts[False] < 0.72).mean() > 0.05
-    # The last attempt takes whatever comes.
-    assert (contacts[True] < 0.72).mean() < 0.02
+def test_atoms_neither_overlap_nor_float(drawn: dict[bool, list[Crystal]]) -> None:
+    def share_within(crystals: list[Crystal]) -> float:
+        contacts = [nearest_contacts(crystal) for crystal in crystals]
+        return float(np.mean([c.min() >= 0.8 and c.max() <= 1.2 for c in contacts]))
+
+    assert share_within(drawn[False]) < 0.8
+    assert share_within(drawn[True]) > 0.9  # the last attempt takes whatever comes

@@ -26,8 +26,8 @@ setup: $(STAMP) ## make .venv with the pinned versions
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; set PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,mattergen,sevennet]'
-	$(BIN)/python -m pip install --quiet --no-deps mattergen==1.0.3 # pins another torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,mattergen,mattersim,pyscf,sevennet]'
+	$(BIN)/python -m pip install --quiet --no-deps mattergen==1.0.3 mattersim==1.2.3 # want other versions
 	@touch $@
 
 demo: $(STAMP) ## run the density demonstration into RUN (runs/demo), going on where it stopped

@@ -8,8 +8,10 @@ from ray_matdesign.config.import_path import load_object
 from ray_matdesign.potentials.protocol import Potential
 
 POTENTIALS: dict[str, str] = {
+    "ase": "ray_matdesign.potentials.ase_calculator:AseCalculatorPotential",
     "chgnet": "ray_matdesign.potentials.chgnet:ChgnetPotential",
     "emt": "ray_matdesign.potentials.emt:EmtPotential",
+    "mattersim": "ray_matdesign.potentials.mattersim:MattersimPotential",
     "sevennet": "ray_matdesign.potentials.sevennet:SevennetPotential",
 }
 """Name to ``module:factory``; calling the factory gives a :class:`Potential`."""
@@ -17,6 +19,9 @@ POTENTIALS: dict[str, str] = {
 
 def load_potential(name: str, **settings: Any) -> Potential:
     """Makes a potential.
+
+    One whose ``device`` is a GPU has its batches fitted to the GPU's memory
+    (:class:`~ray_matdesign.potentials.batching.WithinMemory`).
 
     Args:
         name: A key of :data:`POTENTIALS`, or ``package.module:factory``.
@@ -26,4 +31,9 @@ def load_potential(name: str, **settings: Any) -> Potential:
         UnknownName: The name is not registered, or the import path leads nowhere.
     """
     potential: Potential = load_object(name, POTENTIALS, what="potential")(**settings)
-    return potential
+    device = str(settings.get("device", "cpu"))
+    if not device.startswith("cuda"):
+        return potential
+    from ray_matdesign.potentials.batching import WithinMemory
+
+    return WithinMemory(potential, device=device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,9 @@ import torch
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.potentials.chgnet import ChgnetPotential
 from ray_matdesign.potentials.emt import EmtPotential
+
+# Calculators are found by import path, as a user's own would be.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,6 +36,23 @@ def chgnet_double() -> ChgnetPotential:
 @pytest.fixture(scope="session")
 def emt() -> EmtPotential:
     return EmtPotential()
+
+
+@pytest.fixture(scope="session")
+def mattersim_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small MatterSim network with random weights, written by the package itself."""
+    pytest.importorskip("mattersim", reason="MatterSim is not installed (extra 'mattersim')")
+    from mattersim.forcefield.m3gnet.m3gnet import M3Gnet
+    from mattersim.forcefield.potential import Potential
+
+    torch.manual_seed(0)
+    network = M3Gnet(num_blocks=2, units=32, max_l=3, max_n=3, device="cpu")
+    # Untrained forces are a few meV/Angstrom; scaled, they are of the size of real ones.
+    network.normalizer.scale.fill_(300.0)
+    network.normalizer.shift.copy_(torch.linspace(-8.0, 0.0, 95))
+    path = tmp_path_factory.mktemp("mattersim") / "tiny.pth"
+    Potential(network, device="cpu").save(str(path))
+    return path
 
 
 def rattled(crystal: Crystal, amplitude_ang: float, seed: int) -> Crystal:

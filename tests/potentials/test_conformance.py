@@ -1,57 +1,110 @@
-"""Both potentials against the physics any potential obeys."""
+"""Every registered potential against the physics any potential obeys."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.potentials import conformance
+from ray_matdesign.potentials import POTENTIALS, conformance, load_potential
 from ray_matdesign.potentials.chgnet import ChgnetPotential
+from ray_matdesign.potentials.conformance import DOUBLE_PRECISION, strained_crystals, violations
 from ray_matdesign.potentials.emt import EmtPotential
+from ray_matdesign.potentials.protocol import Failed
+
+EMT = "ase.calculators.emt:EMT"
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
-def test_chgnet_agrees_with_itself(
-    chgnet: ChgnetPotential, oxides: list[Crystal], index: int
-) -> None:
-    conformance.check_supercell(chgnet, oxides[index])
-    conformance.check_permutation(chgnet, oxides[index])
-    conformance.check_translation(chgnet, oxides[index])
+@pytest.fixture
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a potential needs to be built here, by its name."""
+    name = request.node.callspec.params["name"]
+    if name == "sevennet":
+        pytest.importorskip("sevenn", reason="SevenNet is not installed (extra 'sevennet')")
+    if name == "mattersim":
+        return {"model": str(request.getfixturevalue("mattersim_file"))}
+    if name == "ase":
+        return {"calculator": EMT, "elements": ["Al", "Cu", "Au", "Ni", "Pt"]}
+    return {}
 
 
-@pytest.mark.parametrize("index", [0, 1])
-def test_chgnet_derivatives(
-    chgnet_double: ChgnetPotential, oxides: list[Crystal], index: int
-) -> None:
-    conformance.check_forces(chgnet_double, oxides[index], step_ang=1e-4, tol_ev_per_ang=1e-5)
-    conformance.check_stress(chgnet_double, oxides[index], tol_ev_per_ang3=1e-6)
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_every_registered_potential_conforms(name: str, settings: dict[str, Any]) -> None:
+    potential = load_potential(name, **settings)
+    crystals = strained_crystals(potential.elements, most=2)
+    if name == "sevennet":  # the largest network here, also checked in double precision elsewhere
+        crystals = strained_crystals(frozenset({12, 17, 47, 55}))
+    assert violations(potential, crystals) == []
 
 
-def test_chgnet_batch_and_unknown_element(chgnet: ChgnetPotential, oxides: list[Crystal]) -> None:
-    conformance.check_batch(chgnet, oxides)
-    conformance.check_unknown_element(chgnet)
+def test_chgnet_conforms_in_double_precision(chgnet_double: ChgnetPotential) -> None:
+    crystals = strained_crystals(chgnet_double.elements, most=2)
+    assert violations(chgnet_double, crystals, tolerances=DOUBLE_PRECISION) == []
 
 
-@pytest.mark.parametrize("index", [0, 1])
-def test_emt(emt: EmtPotential, alloys: list[Crystal], index: int) -> None:
-    conformance.check_supercell(emt, alloys[index])
-    conformance.check_permutation(emt, alloys[index])
-    conformance.check_translation(emt, alloys[index])
-    conformance.check_forces(emt, alloys[index])
-    conformance.check_stress(emt, alloys[index])
+def test_emt_conforms_in_double_precision(emt: EmtPotential, alloys: list[Crystal]) -> None:
+    assert violations(emt, alloys, tolerances=DOUBLE_PRECISION) == []
 
 
-def test_emt_batch_and_unknown_element(emt: EmtPotential, alloys: list[Crystal]) -> None:
-    conformance.check_batch(emt, alloys)
-    conformance.check_unknown_element(emt)
+class Wrong(EmtPotential):
+    """EMT with one mistake that only a check of its own kind can see."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__()
+        self.mistake = mistake
+
+    def evaluate(self, crystals):
+        if self.mistake == "unknown element":
+            known = [
+                crystal
+                if crystal.elements <= self.elements
+                else Crystal(crystal.lattice, crystal.frac_coords, [29] * len(crystal))
+                for crystal in crystals
+            ]
+            return super().evaluate(known)
+        points = super().evaluate(crystals)
+        for place, (crystal, point) in enumerate(zip(crystals, points, strict=True)):
+            if isinstance(point, Failed):
+                continue
+            if self.mistake == "forces":
+                point.forces_ev_per_ang[0, 0] += 0.1
+            elif self.mistake == "stress":
+                point.stress_ev_per_ang3[...] *= -1.0
+            elif self.mistake == "batch" and place > 0:
+                points[place] = points[0]
+            elif self.mistake == "supercell":
+                point.stress_ev_per_ang3[...] *= len(crystal)
+        return points
 
 
-def test_a_wrong_force_is_noticed(emt: EmtPotential, alloys: list[Crystal]) -> None:
-    class Wrong(EmtPotential):
-        def evaluate(self, crystals):
-            points = super().evaluate(crystals)
-            points[0].forces_ev_per_ang[0, 0] += 0.1
-            return points
+@pytest.fixture(scope="module")
+def pairs() -> list[Crystal]:
+    """Two-atom cells, for speed."""
+    lattice = [[3.0, 0.1, 0.0], [0.0, 3.1, 0.2], [0.1, 0.0, 2.9]]
+    coords = [[0.0, 0.0, 0.0], [0.48, 0.51, 0.47]]
+    return [Crystal(lattice, coords, [29, 79]), Crystal(lattice, coords, [13, 28])]
 
-    with pytest.raises(AssertionError, match="forces deviates"):
-        conformance.check_forces(Wrong(), alloys[0])
+
+@pytest.mark.parametrize("mistake", ["forces", "stress", "batch", "supercell", "unknown element"])
+def test_each_mistake_is_found_by_its_check(mistake: str, pairs: list[Crystal]) -> None:
+    found = violations(Wrong(mistake), pairs)
+    assert any(line.startswith(mistake) for line in found), found
+
+
+def test_a_deviation_is_given_with_its_tolerance(alloys: list[Crystal]) -> None:
+    with pytest.raises(AssertionError, match=r"forces deviates by 0\.1, tolerance 0\.001"):
+        conformance.check_forces(Wrong("forces"), alloys[0])
+
+
+def test_too_few_crystals_are_refused(emt: EmtPotential, alloys: list[Crystal]) -> None:
+    with pytest.raises(ValueError, match="two crystals it knows"):
+        violations(emt, alloys[:1])
+
+
+def test_strained_crystals_hold_only_what_may_occur() -> None:
+    elements = frozenset({13, 29, 79})
+    crystals = strained_crystals(elements)
+    assert len(crystals) == 2
+    assert all(crystal.elements <= elements for crystal in crystals)
+    assert strained_crystals(frozenset({2})) == []

@@ -12,10 +12,15 @@ from ray_matdesign.potentials import POTENTIALS, load_potential
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
-def test_every_registered_potential_loads(name: str) -> None:
+def test_every_registered_potential_loads(name: str, request: pytest.FixtureRequest) -> None:
+    settings: dict[str, str] = {}
     if name == "sevennet":
         pytest.importorskip("sevenn", reason="SevenNet is not installed (extra 'sevennet')")
-    potential = load_potential(name)
+    if name == "mattersim":
+        settings = {"model": str(request.getfixturevalue("mattersim_file"))}
+    if name == "ase":
+        settings = {"calculator": "ase.calculators.emt:EMT"}
+    potential = load_potential(name, **settings)
     assert potential.name.startswith(name)
     assert 29 in potential.elements
 

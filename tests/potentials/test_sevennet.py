@@ -83,7 +83,7 @@ def test_derivatives(sevennet_double: SevennetPotential, oxides: list[Crystal]) 
 
 def test_batch_and_unknown_element(sevennet: SevennetPotential, oxides: list[Crystal]) -> None:
     conformance.check_batch(sevennet, oxides)
-    conformance.check_unknown_element(sevennet)
+    conformance.check_unknown_element(sevennet, oxides[0])
 
 
 def test_batches_of_any_size_say_the_same(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.potentials.mandel import from_mandel, to_mandel
 from ray_matdesign.potentials.protocol import SinglePoint
 
 EXP_RADIUS = 0.5
@@ -160,7 +161,7 @@ class StrainBfgs:
         """One quasi-Newton step."""
         n_atoms = len(crystal)
         cell_force = force[n_atoms:] * n_atoms
-        gradient = -np.concatenate([force[:n_atoms].ravel(), _to_mandel(cell_force)])
+        gradient = -np.concatenate([force[:n_atoms].ravel(), to_mandel(cell_force)])
         self._update(gradient)
         move = -np.linalg.solve(self._hessian, gradient)
         atoms, strain = move[:-6].reshape(-1, 3), move[-6:]
@@ -173,7 +174,7 @@ class StrainBfgs:
         self._last_move, self._last_gradient = move, gradient
         atoms = move[:-6].reshape(-1, 3)
         frac_coords = crystal.frac_coords + np.linalg.solve(crystal.lattice.T, atoms.T).T
-        return crystal.with_cell(crystal.lattice @ exp(_from_mandel(move[-6:])), frac_coords)
+        return crystal.with_cell(crystal.lattice @ exp(from_mandel(move[-6:])), frac_coords)
 
     def _update(self, gradient: NDArray[np.float64]) -> None:
         """Teaches the Hessian what the last step showed."""
@@ -190,24 +191,6 @@ class StrainBfgs:
             seen = float(move @ change)
         self._hessian += np.outer(change, change) / seen
         self._hessian -= np.outer(expected, expected) / curvature
-
-
-_MANDEL_ROWS = np.array([0, 1, 2, 1, 0, 0])
-_MANDEL_COLUMNS = np.array([0, 1, 2, 2, 2, 1])
-_MANDEL_SCALE = np.array([1.0, 1.0, 1.0, np.sqrt(2.0), np.sqrt(2.0), np.sqrt(2.0)])
-
-
-def _to_mandel(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A symmetric tensor as six numbers whose scalar product is the tensors'."""
-    return np.asarray(tensor[_MANDEL_ROWS, _MANDEL_COLUMNS] * _MANDEL_SCALE)
-
-
-def _from_mandel(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of :func:`_to_mandel`."""
-    tensor = np.zeros((3, 3))
-    tensor[_MANDEL_ROWS, _MANDEL_COLUMNS] = vector / _MANDEL_SCALE
-    tensor[_MANDEL_COLUMNS, _MANDEL_ROWS] = vector / _MANDEL_SCALE
-    return tensor
 
 
 def exp(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

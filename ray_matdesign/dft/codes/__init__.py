@@ -1,0 +1,1 @@
+"""The codes, one module each; imported only in the process that runs the calculation."""

@@ -45,6 +45,23 @@ def test_the_example_of_an_own_property_scores(
     assert verdict.reward == pytest.approx(1.0)
 
 
+def test_the_example_of_an_objective_rewards(tmp_path: Path, bench: Bench) -> None:
+    (example,) = blocks(ROOT / "docs" / "objectives.md", "yaml")
+    (tmp_path / "example.yaml").write_text(example)
+    config = load_run_config(tmp_path / "example.yaml")
+    objective = build_objective(config.objective, bench)
+    fcc = np.ones((3, 3)) - np.eye(3)
+    metals = [Crystal(a / 2 * fcc, [[0, 0, 0]], [z]) for z, a in ((13, 4.0), (79, 4.08), (29, 3.6))]
+    aluminium, gold, copper = objective.evaluate([Specimen(m, 0.0, 0.0, 0.0) for m in metals])
+    assert gold.rejection.startswith("price")
+    assert copper.rejection.startswith("density scores 0.0")
+    assert set(copper.computed) == {"price", "hhi", "density"}
+    assert aluminium.reward is not None
+    score = 1 / (1 + 10 ** (2.5 * (aluminium.values["density"] - 4.5) / 3.0))
+    modulus = (aluminium.values["bulk_modulus"] - 50.0) / 200.0
+    assert aluminium.reward == pytest.approx((score * max(modulus, 0.0) ** 2) ** (1 / 3))
+
+
 def test_recipes_named_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text()
     named = re.search(r"Recipes: (.*?)\. Everything", text, flags=re.DOTALL)

@@ -19,7 +19,7 @@ from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.validity import check
 from ray_matdesign.potentials.protocol import Failed
 from ray_matdesign.potentials.registry import load_potential
-from ray_matdesign.rewards.objective import SCORERS, Objective, build_objective
+from ray_matdesign.rewards.objective import SCORERS, Evaluation, Objective, build_objective
 from ray_matdesign.rewards.scorer import Bench, Scorer, Specimen
 from ray_matdesign.stability.reference import ReferenceSet
 
@@ -79,7 +79,7 @@ class Judge:
     def _evaluate(self, specimens: Sequence[Specimen]) -> list[Found]:
         if self.objective:
             found = self.objective.evaluate(specimens)
-            return [(e.values, e.failures, e.reward) for e in found]
+            return [(e.values, _problems(e), e.reward) for e in found]
         columns = [scorer.score(specimens) for scorer in self.scorers]
         names = [scorer.name for scorer in self.scorers]
         results: list[Found] = []
@@ -181,6 +181,12 @@ def _bench(potential: PotentialSettings, stability: StabilitySettings) -> Bench:
         load_potential(potential.name, **potential.options),
         ReferenceSet.load(stability.reference, stability),
     )
+
+
+def _problems(evaluation: Evaluation) -> dict[str, str]:
+    """What is missing, and why: values, and the reward of a crystal that was turned down."""
+    turned_down = {"reward": evaluation.rejection} if evaluation.rejection else {}
+    return {**evaluation.failures, **turned_down}
 
 
 def _known(value: float) -> float | None:

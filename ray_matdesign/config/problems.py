@@ -86,6 +86,8 @@ def _unknown_key(path: Path, model: type[BaseModel], data: Any) -> str:
     near = difflib.get_close_matches(str(key), siblings, n=1)
     if near:
         return f"unknown key; did you mean {dotted((*parent, near[0]))}?"
+    if any(key in m.model_fields for m in models):  # a key of another kind of the same thing
+        return f"unknown key; known here are {', '.join(dict.fromkeys(siblings))}"
     everywhere = list(dict.fromkeys(known_keys(model)))
     elsewhere = [k for k in everywhere if k.rpartition(".")[2] == key and k != dotted(path)]
     if elsewhere:

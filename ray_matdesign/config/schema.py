@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -20,15 +18,16 @@ from pydantic import (
 
 from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
 
-Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors and nothing changes after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
+# A run's settings are found here, whichever module defines them.
+from ray_matdesign.config.objective import AscendingTransform as AscendingTransform
+from ray_matdesign.config.objective import DescendingTransform as DescendingTransform
+from ray_matdesign.config.objective import ObjectiveFilter as ObjectiveFilter
+from ray_matdesign.config.objective import ObjectiveSettings as ObjectiveSettings
+from ray_matdesign.config.objective import ObjectiveTerm as ObjectiveTerm
+from ray_matdesign.config.objective import TargetTransform as TargetTransform
+from ray_matdesign.config.objective import Transform as Transform
+from ray_matdesign.config.settings import Fraction as Fraction
+from ray_matdesign.config.settings import Settings as Settings
 
 
 class ConstraintSettings(Settings):
@@ -85,6 +84,8 @@ class RelaxationSettings(Settings):
     """Wall-clock limit of one batch; crystals unfinished by then fail."""
     batch_size: PositiveInt = 8
     """Crystals sent to a reward worker at once."""
+    max_atoms: PositiveInt = 200
+    """Larger cells fail at once: one could take the time and the memory of a whole batch."""
 
 
 class PrefilterSettings(Settings):
@@ -126,78 +127,6 @@ class StabilitySettings(Settings):
     matcher_angle_tol_deg: PositiveFloat = 5.0
     require: tuple[Literal["stable", "unique", "novel"], ...] = ("stable", "unique", "novel")
     """What a candidate must be before its property is evaluated."""
-
-
-class _Ramp(Settings):
-    min: float
-    max: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
-        return self
-
-
-class AscendingTransform(_Ramp):
-    """``clip((p - min) / (max - min), 0, 1)``."""
-
-    kind: Literal["ascending"]
-
-
-class DescendingTransform(_Ramp):
-    """``clip((max - p) / (max - min), 0, 1)``."""
-
-    kind: Literal["descending"]
-
-
-class TargetTransform(Settings):
-    """``clip((max_distance - |p - target|) / (max_distance - min_distance), 0, 1)``."""
-
-    kind: Literal["target"]
-    target: float
-    min_distance: float = Field(default=0.0, ge=0.0)
-    max_distance: PositiveFloat
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min_distance >= self.max_distance:
-            raise ValueError(
-                f"min_distance ({self.min_distance}) must be below "
-                f"max_distance ({self.max_distance})"
-            )
-        return self
-
-
-Transform = Annotated[
-    AscendingTransform | DescendingTransform | TargetTransform, Field(discriminator="kind")
-]
-
-
-class ObjectiveTerm(Settings):
-    """One property and what counts as good."""
-
-    scorer: str
-    """Entry of ``SCORERS``, or an import path ``package.module:factory``."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    transform: Transform
-    weight: PositiveFloat = 1.0
-
-
-class ObjectiveSettings(Settings):
-    """What the run designs for."""
-
-    terms: tuple[ObjectiveTerm, ...] = Field(min_length=1)
-    aggregation: Literal["mean", "min", "weighted"] = "mean"
-    reward_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
-    """Reward above which a crystal counts as a hit in the metrics."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        names = [term.scorer for term in self.terms]
-        if len(set(names)) < len(names):
-            raise ValueError(f"each scorer may appear once, got {names}")
-        return self
 
 
 class ReplaySettings(Settings):
@@ -277,6 +206,8 @@ class RunConfig(Settings):
     prefilter: PrefilterSettings = PrefilterSettings()
     stability: StabilitySettings = StabilitySettings()
     objective: ObjectiveSettings
+    cache: str = Field(default="off", min_length=1)
+    """Folder where values of scorers are kept for other runs to use, or ``off``."""
     rl: RLSettings = RLSettings()
     execution: ExecutionSettings = ExecutionSettings()
     checkpoint_every: PositiveInt = 1

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_matdesign.config.schema import ObjectiveTerm, TargetTransform
+from ray_matdesign.config.objective import (
+    AscendingTransform,
+    DescendingTransform,
+    DoubleSigmoidTransform,
+    ObjectiveTerm,
+    ReverseSigmoidTransform,
+    SigmoidTransform,
+    StepTransform,
+    TargetTransform,
+)
 from ray_matdesign.report.chart import Chart, padded
 from ray_matdesign.report.run_data import RunData
 from ray_matdesign.report.summary import (
@@ -169,14 +178,22 @@ def health_charts(run: RunData) -> list[tuple[str, str]]:
 
 
 def reward_marks(term: ObjectiveTerm, prop: Property) -> list[tuple[float, str]]:
-    """Property values where the reward reaches its bounds, and what to call them."""
+    """Property values where the reward reaches its bounds or a half, and what to call them."""
     transform = term.transform
-    if isinstance(transform, TargetTransform):
-        return [(transform.target, f"target {setting(transform.target)}{prop.suffix}")]
-    best, worst = transform.max, transform.min
-    if transform.kind == "descending":
-        best, worst = worst, best
-    return [(best, "reward 1"), (worst, "reward 0")]
+    match transform:
+        case TargetTransform():
+            return [(transform.target, f"target {setting(transform.target)}{prop.suffix}")]
+        case AscendingTransform():
+            return [(transform.max, "reward 1"), (transform.min, "reward 0")]
+        case DescendingTransform():
+            return [(transform.min, "reward 1"), (transform.max, "reward 0")]
+        case SigmoidTransform() | ReverseSigmoidTransform():
+            return [((transform.low + transform.high) / 2, "reward 1/2")]
+        case DoubleSigmoidTransform():
+            return [(transform.low, "reward 1/2"), (transform.high, "reward 1/2")]
+        case StepTransform():
+            bounds = ((transform.low, "reward 1 from here"), (transform.high, "reward 1 to here"))
+            return [(value, label) for value, label in bounds if value is not None]
 
 
 def _health_range(values: Array) -> tuple[float, float]:

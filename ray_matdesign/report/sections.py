@@ -102,8 +102,20 @@ def stability(run: RunData) -> str:
         f'{over_loops}<div class="pair tables"><div class="panel">'
         "<h3>The whole run as a funnel</h3>"
         '<p class="hint">Each stage counts those that passed all stages above it.</p>'
-        f'<table class="funnel">{rows}</table></div>{_rejections(run)}</div>'
+        f'<table class="funnel">{rows}</table>{_spending(run)}</div>{_rejections(run)}</div>'
     )
+
+
+def _spending(run: RunData) -> str:
+    """What the properties took, by cost class; nothing for runs that did not count it."""
+    last = run.metrics[-1] if run.metrics else {}
+    counts, recalled = last.get("computed_by_cost_total"), last.get("recalled_total")
+    if not isinstance(counts, Mapping) or not isinstance(recalled, Mapping):
+        return ""
+    words = ", ".join(f"{count:,} {escape(str(cost))}" for cost, count in counts.items())
+    saved = sum(recalled.values())
+    cached = f"; {saved:,} more came from the cache" if saved else ""
+    return f'<p class="hint">Property values computed, by cost class: {words}{cached}.</p>'
 
 
 def _rejections(run: RunData) -> str:

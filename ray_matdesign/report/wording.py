@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ray_matdesign.config.schema import (
+from ray_matdesign.config.objective import (
     AscendingTransform,
     DescendingTransform,
+    DoubleSigmoidTransform,
+    ObjectiveFilter,
     ObjectiveTerm,
-    RunConfig,
+    ReverseSigmoidTransform,
+    SigmoidTransform,
+    StepTransform,
+    TargetTransform,
 )
+from ray_matdesign.config.schema import RunConfig
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,17 @@ LABELS: dict[str, str] = {
     "formation_energy": "Formation energy",
     "magnetic_density": "Magnetic density",
     "bulk_modulus": "Bulk modulus",
+    "shear_modulus": "Shear modulus",
+    "youngs_modulus": "Young’s modulus",
+    "pugh_ratio": "Pugh ratio",
+    "heat_capacity": "Heat capacity",
+    "band_gap": "Band gap",
+    "dielectric": "Dielectric constant (estimate)",
+    "figure_of_merit": "Figure of merit (estimate)",
+    "synthesizability": "Synthesizability",
+    "mcia": "Coincident interface area",
+    "dft_band_gap": "Band gap by DFT",
+    "dft_formation_energy": "Formation energy by DFT",
 }
 """What the scorers shipped here measure, in words; others are called by their names."""
 
@@ -141,19 +158,48 @@ def duration(seconds: float) -> str:
 
 
 def goal(term: ObjectiveTerm, prop: Property) -> str:
-    """One term of the objective as a clause: what is sought, and where reward is 0 and 1."""
+    """One term of the objective as a clause: what is sought, and where reward is 0, 1/2 and 1."""
     transform = term.transform
     label, unit = prop.in_text, prop.suffix
-    if isinstance(transform, AscendingTransform):
-        return (
-            f"as high a {label} as possible (reward 0 at {setting(transform.min)}{unit}, "
-            f"1 from {setting(transform.max)}{unit})"
-        )
-    if isinstance(transform, DescendingTransform):
-        return (
-            f"as low a {label} as possible (reward 1 up to {setting(transform.min)}{unit}, "
-            f"0 from {setting(transform.max)}{unit})"
-        )
+    match transform:
+        case AscendingTransform():
+            return (
+                f"as high a {label} as possible (reward 0 at {setting(transform.min)}{unit}, "
+                f"1 from {setting(transform.max)}{unit})"
+            )
+        case DescendingTransform():
+            return (
+                f"as low a {label} as possible (reward 1 up to {setting(transform.min)}{unit}, "
+                f"0 from {setting(transform.max)}{unit})"
+            )
+        case SigmoidTransform() | ReverseSigmoidTransform():
+            wish = "high" if transform.kind == "sigmoid" else "low"
+            middle = setting((transform.low + transform.high) / 2)
+            return f"a {wish} {label} (a sigmoid with reward 1/2 at {middle}{unit})"
+        case DoubleSigmoidTransform():
+            ends = f"{setting(transform.low)} and {setting(transform.high)}{unit}"
+            return f"a {label} between {ends} (a double sigmoid with reward 1/2 at either)"
+        case StepTransform():
+            return f"a {label} {span(transform.low, transform.high)}{unit} (reward 1, else 0)"
+        case TargetTransform():
+            return _target_goal(transform, label, unit)
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Bounds in words, either of which may be open."""
+    if low is not None and high is not None:
+        return f"from {setting(low)} to {setting(high)}"
+    if low is not None:
+        return f"of at least {setting(low)}"
+    return "" if high is None else f"of at most {setting(high)}"
+
+
+def limit_sentence(limit: ObjectiveFilter, prop: Property) -> str:
+    """What a filter lets through."""
+    return f"Only crystals with a {prop.in_text} {span(limit.min, limit.max)}{prop.suffix} count."
+
+
+def _target_goal(transform: TargetTransform, label: str, unit: str) -> str:
     full = (
         f"within {setting(transform.min_distance)}{unit} of it"
         if transform.min_distance
@@ -169,14 +215,20 @@ _AGGREGATIONS = {
     "mean": "the mean of the rewards counts",
     "min": "the lowest of the rewards counts",
     "weighted": "the weighted mean of the rewards counts",
+    "geometric": "the weighted geometric mean of the rewards counts",
 }
 
 
 def objective_sentence(config: RunConfig, properties: Sequence[Property]) -> str:
-    """The objective in one HTML-safe sentence."""
+    """The objective in HTML-safe words: a sentence, and one for each filter.
+
+    Args:
+        config: Of the run.
+        properties: Of the terms, in their order.
+    """
     terms = config.objective.terms
     clauses = [goal(term, prop) for term, prop in zip(terms, properties, strict=True)]
-    if config.objective.aggregation == "weighted":
+    if config.objective.aggregation in ("weighted", "geometric"):
         clauses = [
             f"{clause}, weight {setting(term.weight)}"
             for clause, term in zip(clauses, terms, strict=True)
@@ -184,4 +236,9 @@ def objective_sentence(config: RunConfig, properties: Sequence[Property]) -> str
     text = "Crystals with " + "; and ".join(clauses)
     if len(clauses) > 1:
         text += f"; {_AGGREGATIONS[config.objective.aggregation]}"
-    return escape(text) + "."
+    told = {term.scorer: prop for term, prop in zip(terms, properties, strict=True)}
+    limits = [
+        limit_sentence(limit, told.get(limit.scorer) or property_of(limit.scorer))
+        for limit in config.objective.filters
+    ]
+    return " ".join([escape(text) + ".", *map(escape, limits)])

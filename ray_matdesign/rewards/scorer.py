@@ -13,11 +13,14 @@ from ray_matdesign.stability.reference import ReferenceSet
 
 
 class CostClass(StrEnum):
-    """What one evaluation costs, for scheduling."""
+    """What one evaluation costs; in an objective the cheaper classes go first."""
 
     CHEAP = "cheap"
+    """Tables and geometry: less than looking a value up on disk, so it is not cached."""
     MLIP = "mlip"
+    """The potential, or a network: a fraction of a second to minutes."""
     DFT = "dft"
+    """Minutes to hours."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,15 @@ class Scorer(Protocol):
         unit: E.g. ``g/cm3``; empty for pure numbers.
         source: Where the numbers come from: table, potential or paper.
         cost: What one evaluation costs.
+        version: Of its numbers: raised when they change for the same crystal and options, so that
+            values cached before are not used again.
     """
 
     name: str
     unit: str
     source: str
     cost: CostClass
+    version: str
 
     def score(self, specimens: Sequence[Specimen]) -> list[float | Failed]:
         """Property of each specimen; same order and length; a failure is a value."""

@@ -28,11 +28,19 @@ class Outcome(StrEnum):
     """The same as an earlier candidate of its loop."""
     KNOWN = "known"
     """Present in the reference set."""
+    FILTERED = "filtered"
+    """Turned down by what is cheap to know; no property was paid for."""
     NOT_EVALUATED = "not_evaluated"
     """Survived, but the loop's property budget was spent."""
+    ABANDONED = "abandoned"
+    """Turned down by a property that had to be paid for; billed all the same."""
     EVALUATION_FAILED = "evaluation_failed"
     """A property could not be obtained; billed all the same."""
     EVALUATED = "evaluated"
+
+
+BILLED = frozenset((Outcome.ABANDONED, Outcome.EVALUATION_FAILED, Outcome.EVALUATED))
+"""Outcomes that count against the loop's property budget."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,8 @@ class Candidate:
         assessment: ``None`` unless it was relaxed.
         flags: Stable, unique, novel; ``None`` unless it was relaxed.
         values: Property by scorer, in the scorer's unit.
+        computed: Cost class, by name, of the scorers that were run for it.
+        recalled: The same of those whose value the cache held.
         reward: Unpenalised; ``None`` without a complete evaluation.
         penalised_reward: After the diversity filter; what it is trained with.
     """
@@ -90,6 +100,8 @@ class Candidate:
     assessment: Assessment | None = None
     flags: SunFlags | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
+    recalled: Mapping[str, str] = field(default_factory=dict)
     reward: float | None = None
     penalised_reward: float | None = None
 
@@ -97,6 +109,11 @@ class Candidate:
     def pending(self) -> bool:
         """Whether it is still in the race."""
         return self.outcome is Outcome.PENDING
+
+    @property
+    def billed(self) -> bool:
+        """Whether it counts against the property budget."""
+        return self.outcome in BILLED
 
     @property
     def sun(self) -> bool:

@@ -21,6 +21,7 @@ from ray_matdesign.rl.executor import Payload
 from ray_matdesign.rl.memory import Evaluated, LongTermMemory
 from ray_matdesign.rl.replay import Replay, ReplayEntry
 from ray_matdesign.rl.selection import top_k
+from ray_matdesign.rl.spending import Spending
 from ray_matdesign.rl.stages import Tools
 from ray_matdesign.rl.workers import GENERATOR, LEARNER
 
@@ -70,8 +71,12 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         candidates = stages.relax(candidates, tools)
         candidates = stages.require_sun(candidates, tools)
     with clock("evaluate"):
+        candidates = stages.screen(candidates, tools)
         candidates = stages.evaluate(candidates, tools)
 
+    spent = Spending()
+    spent.add(candidates)
+    campaign.memory.spending.include(spent)
     candidates, purged = remember(candidates, campaign, tools)
     evaluated = [c for c in candidates if c.outcome is Outcome.EVALUATED]
     best = [as_entry(c, tools) for c in top_k(evaluated, rl.evaluations, rl.top_fraction)]
@@ -88,6 +93,7 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         **metrics.funnel(candidates, rl.samples),
         **metrics.property_figures(candidates),
         **metrics.memory_figures(campaign.memory, config.objective.reward_threshold),
+        **metrics.spending_figures(spent, campaign.memory, config.objective.reward_threshold),
         "replay_size": len(campaign.replay),
         "replayed": len(replayed),
         "purged": purged,
@@ -111,7 +117,7 @@ def remember(
         The candidates with penalised rewards, and how many entries the replay buffer lost.
     """
     settings = tools.config.rl.diversity
-    billed = [c for c in candidates if c.outcome in (Outcome.EVALUATED, Outcome.EVALUATION_FAILED)]
+    billed = [c for c in candidates if c.billed]
     keys = {c.key: diversity_key(c.generated, settings) for c in billed}
     campaign.memory.append(
         Evaluated(c.key, c.loop, c.generated.formula, keys[c.key], c.reward) for c in billed

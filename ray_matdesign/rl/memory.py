@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ray_matdesign.rl.spending import Spending
+
 BURDEN_NEEDS_HITS = 100
 """Hits below which MatInvent does not report a burden."""
 
@@ -34,9 +36,14 @@ class Evaluated:
 
 
 class LongTermMemory:
-    """Append-only record of evaluations, in the order they were made."""
+    """Append-only record of evaluations, in the order they were made.
+
+    Attributes:
+        spending: How often each scorer was asked.
+    """
 
     def __init__(self) -> None:
+        self.spending = Spending()
         self._records: dict[str, Evaluated] = {}
 
     def __len__(self) -> int:
@@ -68,8 +75,16 @@ class LongTermMemory:
 
     def burden(self, threshold: float) -> float | None:
         """Evaluations per unique hit; ``None`` before the hundredth hit."""
+        return self._per_hit(len(self), threshold)
+
+    def burden_by_cost(self, threshold: float) -> dict[str, float | None]:
+        """Computed values of each cost class per unique hit, likewise."""
+        counts = self.spending.computed_by_cost()
+        return {cost: self._per_hit(count, threshold) for cost, count in counts.items()}
+
+    def _per_hit(self, count: int, threshold: float) -> float | None:
         hits = self.unique_hits(threshold)
-        return len(self) / hits if hits >= BURDEN_NEEDS_HITS else None
+        return count / hits if hits >= BURDEN_NEEDS_HITS else None
 
     def diversity_ratio(self) -> float | None:
         """Unique formulas per evaluation; ``None`` before the first evaluation and beyond 3,000."""
@@ -88,10 +103,16 @@ class LongTermMemory:
         return sum(rewards) / len(rewards) if rewards else None
 
     def state_dict(self) -> dict[str, Any]:
-        """The records as plain values."""
-        return {"records": [asdict(record) for record in self._records.values()]}
+        """The records and counts as plain values."""
+        return {
+            "records": [asdict(record) for record in self._records.values()],
+            "spending": self.spending.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replaces the contents by a saved state."""
         self._records = {}
         self.append(Evaluated(**record) for record in state["records"])
+        self.spending = Spending()
+        if "spending" in state:  # not in checkpoints older than the counts
+            self.spending.load_state_dict(state["spending"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray_matdesign.rl.candidate import Candidate, Outcome
 from ray_matdesign.rl.memory import LongTermMemory
+from ray_matdesign.rl.spending import Spending
 
 _NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(\.\d+)?(e[+-]?\d+)?")
 
@@ -23,7 +24,6 @@ def funnel(candidates: Sequence[Candidate], requested: int) -> dict[str, Any]:
     assessments = [c.assessment for c in candidates if c.assessment is not None]
     flags = [c.flags for c in candidates if c.flags is not None]
     sun = sum(f.sun for f in flags)
-    billed = (Outcome.EVALUATED, Outcome.EVALUATION_FAILED)
     return {
         "requested": requested,
         "sampled": len(candidates),
@@ -35,7 +35,7 @@ def funnel(candidates: Sequence[Candidate], requested: int) -> dict[str, Any]:
         "novel": sum(f.novel for f in flags),
         "sun": sun,
         "sun_fraction": sun / requested,
-        "evaluated": sum(c.outcome in billed for c in candidates),
+        "evaluated": sum(c.billed for c in candidates),
         "e_above_hull_mean": mean(a.e_above_hull_ev_per_atom for a in assessments),
         "displacement_mean_ang": mean(a.displacement_ang for a in assessments),
         "relax_steps_mean": mean(a.relax_steps for a in assessments),
@@ -69,6 +69,26 @@ def memory_figures(memory: LongTermMemory, threshold: float) -> dict[str, Any]:
         "diversity_ratio": memory.diversity_ratio(),
         "burden": memory.burden(threshold),
         "baseline": memory.baseline(),
+    }
+
+
+def spending_figures(
+    loop: Spending, memory: LongTermMemory, threshold: float
+) -> dict[str, dict[str, Any]]:
+    """What was asked of each scorer and of each cost class, in the loop and so far.
+
+    ``computed`` values were paid for, ``recalled`` ones were free. A scorer asked in an earlier
+    loop is listed with a zero.
+    """
+    total = memory.spending
+    return {
+        "computed": {name: loop.computed[name] for name in total.scorers},
+        "recalled": {name: loop.recalled[name] for name in total.scorers},
+        "computed_by_cost": loop.computed_by_cost(),
+        "computed_total": {name: total.computed[name] for name in total.scorers},
+        "recalled_total": {name: total.recalled[name] for name in total.scorers},
+        "computed_by_cost_total": total.computed_by_cost(),
+        "burden_by_cost": memory.burden_by_cost(threshold),
     }
 
 

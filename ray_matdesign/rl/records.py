@@ -4,7 +4,7 @@
 
     config.yaml         resolved settings
     versions.json       seed, start, Python and package versions; every resumption
-    objective.json      each scorer's unit, source and cost
+    objective.json      each scorer's unit, source, cost and version
     metrics.jsonl       one line a loop, as it ends; metrics.parquet: the same as a table
     tensorboard/        the same as event files
     candidates/         loop-00012.parquet: every candidate of the loop

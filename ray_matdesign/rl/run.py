@@ -21,7 +21,7 @@ from ray_matdesign.rl.stages import RunFailed, Tools
 from ray_matdesign.rl.workers import LEARNER, REWARD
 from ray_matdesign.stability.reference import ReferenceSet
 
-MAY_CHANGE = ("execution", "checkpoint_every", "rl.loops")
+MAY_CHANGE = ("execution", "checkpoint_every", "rl.loops", "cache")
 """Settings that a resumed run may have otherwise than the run it continues."""
 
 
@@ -101,7 +101,8 @@ def _run(
         _begin(campaign, config, directory, description)
     reference = ReferenceSet.load(config.stability.reference, config.stability)
     tools = Tools(config, executor, reference, ledger, progress)
-    log = records.Records(directory, [term["name"] for term in description["terms"]])
+    described = [*description["terms"], *description["filters"]]
+    log = records.Records(directory, [scorer["name"] for scorer in described])
     log.rewind(campaign.loop)
     publish(campaign, tools)
     progress.run_started(directory=directory, first_loop=campaign.loop + 1, loops=config.rl.loops)

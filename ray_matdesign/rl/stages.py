@@ -149,6 +149,30 @@ def require_sun(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate
     return [judged(c) for c in candidates]
 
 
+def screen(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
+    """Turns down, before the budget is touched, what the cheap filters do not let through.
+
+    A cheap term with a least score filters as well. Where a filter's property cannot be had, the
+    crystal is not let through either: nobody could say that it lies within the bounds.
+    """
+    objective = tools.config.objective
+    if not objective.filters and all(term.min_score is None for term in objective.terms):
+        return list(candidates)
+    results = _pay(
+        "screen", "screen", [c for c in candidates if c.pending], tools, _specimens_payload
+    )
+
+    def screened(candidate: Candidate) -> Candidate:
+        record = results[candidate.key]
+        if isinstance(record, BatchFailed):
+            return candidate.rejected(Outcome.FILTERED, record.reason)
+        known = _informed(candidate, record)
+        reason = record["rejection"] or _failures(record)
+        return known.rejected(Outcome.FILTERED, reason) if reason else known
+
+    return [screened(c) if c.pending else c for c in candidates]
+
+
 def evaluate(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
     """Pays for the properties of the first survivors, as many as the budget allows."""
     budget = tools.config.rl.evaluations
@@ -163,12 +187,12 @@ def evaluate(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
             )
         if isinstance(record, BatchFailed):
             return candidate.rejected(Outcome.EVALUATION_FAILED, record.reason)
-        scored = replace(candidate, values=record["values"], reward=record["reward"])
+        scored = _informed(candidate, record)
+        if record.get("rejection"):
+            return scored.rejected(Outcome.ABANDONED, record["rejection"])
         if record["reward"] is None:
-            failures = record["failures"].items()
-            reason = "; ".join(f"{name}: {why}" for name, why in failures)
-            return scored.rejected(Outcome.EVALUATION_FAILED, reason)
-        return replace(scored, outcome=Outcome.EVALUATED)
+            return scored.rejected(Outcome.EVALUATION_FAILED, _failures(record))
+        return replace(scored, reward=record["reward"], outcome=Outcome.EVALUATED)
 
     return [evaluated(c) if c.pending else c for c in candidates]
 
@@ -208,7 +232,8 @@ def _pay(
     """Has the reward workers treat candidates, but those the ledger already knows.
 
     Batches are cut before the ledger is consulted, so that a resumed run repeats the very batches
-    that the interrupted one would have run.
+    that the interrupted one would have run. Members of a batch that fails are tried again one by
+    one: a crystal that takes its worker down does not take its company along.
     """
     size = tools.config.relaxation.batch_size
     results: dict[str, Record | BatchFailed] = {}
@@ -224,17 +249,32 @@ def _pay(
         if unpaid:
             batches.append(unpaid)
     tools.progress.stage(stage, len(results), len(candidates))
-    for index, result in tools.executor.map(REWARD, verb, [payload(b) for b in batches]):
-        keys = [candidate.key for candidate in batches[index]]
-        if isinstance(result, BatchFailed):
-            tools.progress.note(f"{stage}: a batch of {len(keys)} failed: {result.reason}")
-            results.update(dict.fromkeys(keys, result))
-        else:
-            paid = dict(zip(keys, result["records"], strict=True))
-            tools.ledger.record(verb, paid)
-            results.update(paid)
-        tools.progress.stage(stage, len(results), len(candidates))
+
+    def send(batches: Sequence[Sequence[Candidate]]) -> list[int]:
+        """Runs batches; returns the indices of those that failed."""
+        failed = []
+        for index, result in tools.executor.map(REWARD, verb, [payload(b) for b in batches]):
+            keys = [candidate.key for candidate in batches[index]]
+            if isinstance(result, BatchFailed):
+                results.update(dict.fromkeys(keys, result))
+                failed.append(index)
+                tools.progress.note(f"{stage}: {_trouble(batches[index])}: {result.reason}")
+            else:
+                paid = dict(zip(keys, result["records"], strict=True))
+                tools.ledger.record(verb, paid)
+                results.update(paid)
+            tools.progress.stage(stage, len(results), len(candidates))
+        return failed
+
+    failed = [batches[index] for index in sorted(send(batches))]
+    send([[candidate] for batch in failed if len(batch) > 1 for candidate in batch])
     return results
+
+
+def _trouble(batch: Sequence[Candidate]) -> str:
+    if len(batch) == 1:
+        return f"{batch[0].generated.formula} failed"
+    return f"a batch failed, its {len(batch)} crystals are tried one by one"
 
 
 def _crystals_payload(candidates: Sequence[Candidate]) -> Payload:
@@ -248,7 +288,23 @@ def _specimens_payload(candidates: Sequence[Candidate]) -> Payload:
         "energies": [a.energy_ev_per_atom for a in found],
         "formation_energies": [a.formation_energy_ev_per_atom for a in found],
         "hull_distances": [a.e_above_hull_ev_per_atom for a in found],
+        "known": [dict(c.values) for c in candidates if c.assessment is not None],
     }
+
+
+def _informed(candidate: Candidate, record: Record) -> Candidate:
+    """The candidate with what a screening or an evaluation found."""
+    # A run begun by an older version may resume from a ledger without counts or rejections.
+    return replace(
+        candidate,
+        values=record["values"],
+        computed={**candidate.computed, **record.get("computed", {})},
+        recalled={**candidate.recalled, **record.get("recalled", {})},
+    )
+
+
+def _failures(record: Record) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in record["failures"].items())
 
 
 def _rejection(

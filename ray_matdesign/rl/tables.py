@@ -71,7 +71,7 @@ def _row(candidate: Candidate, scorers: Sequence[str]) -> dict[str, Any]:
         "reason": candidate.reason,
         "valid": candidate.outcome is not Outcome.INVALID,
         "sun": candidate.sun,
-        "evaluated": candidate.outcome in (Outcome.EVALUATED, Outcome.EVALUATION_FAILED),
+        "evaluated": candidate.billed,
         "reward": candidate.reward,
         "penalised_reward": candidate.penalised_reward,
         "generated": encode_crystals([candidate.generated]),

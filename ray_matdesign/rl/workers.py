@@ -9,6 +9,7 @@ outcome.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,12 @@ from ray_matdesign.crystals.codec import decode_crystals, encode_crystals
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.generators.protocol import Policy, Weights
 from ray_matdesign.generators.registry import load_policy
+from ray_matdesign.potentials.batching import atoms_in_flight
 from ray_matdesign.potentials.protocol import Failed, Potential, Relaxed, Relaxer
 from ray_matdesign.potentials.registry import load_potential
 from ray_matdesign.potentials.relaxation import DEFAULT_OPTIMIZER, BatchRelaxer
-from ray_matdesign.rewards.objective import Objective, build_objective
+from ray_matdesign.rewards.cache import ScoreCache
+from ray_matdesign.rewards.objective import Evaluation, Objective, Probe, build_objective
 from ray_matdesign.rewards.scorer import Bench, Specimen
 from ray_matdesign.rl.executor import Payload, Role
 from ray_matdesign.rl.finetune import finetune
@@ -75,52 +78,58 @@ class RewardWorker:
         self._objective = objective
 
     def describe(self, payload: Payload) -> Payload:
-        """``{}`` to what the numbers mean: the potential, and each term's unit and source."""
+        """``{}`` to what the numbers mean: the potential, and each property's unit and source.
+
+        ``terms`` are in the order of the objective's; ``filters`` are the properties that serve for
+        nothing else.
+        """
+        probes = self._objective.probes
         return {
             "potential": self._bench.potential.name,
-            "terms": [
-                {"name": s.name, "unit": s.unit, "source": s.source, "cost": s.cost.value}
-                for s in self._objective.scorers
-            ],
+            "terms": [_described(p) for p in probes if p.term is not None],
+            "filters": [_described(p) for p in probes if p.term is None],
         }
 
     def assess(self, payload: Payload) -> Payload:
         """``{crystals}`` to ``{records}``: for each crystal an assessment, or ``{failed}``."""
         crystals = decode_crystals(payload["crystals"])
-        outcomes = self._relaxer.relax(
-            crystals,
-            fmax_ev_per_ang=self._relaxation.fmax_ev_per_ang,
-            max_steps=self._relaxation.max_steps,
-        )
-        pairs = zip(crystals, outcomes, strict=True)
-        return {"records": [self._assessment(crystal, outcome) for crystal, outcome in pairs]}
-
-    def score(self, payload: Payload) -> Payload:
-        """``{crystals, energies, formation_energies, hull_distances}`` to ``{records}``.
-
-        A record is ``{values, failures, reward}``, the reward ``None`` where a value is missing.
-        """
-        specimens = [
-            Specimen(*fields)
-            for fields in zip(
-                decode_crystals(payload["crystals"]),
-                payload["energies"],
-                payload["formation_energies"],
-                payload["hull_distances"],
-                strict=True,
+        limit = self._relaxation.max_atoms
+        outcomes = iter(
+            self._relaxer.relax(
+                [crystal for crystal in crystals if len(crystal) <= limit],
+                fmax_ev_per_ang=self._relaxation.fmax_ev_per_ang,
+                max_steps=self._relaxation.max_steps,
             )
-        ]
+        )
         return {
             "records": [
-                {"values": dict(e.values), "failures": dict(e.failures), "reward": e.reward}
-                for e in self._objective.evaluate(specimens)
+                self._assessment(crystal, next(outcomes))
+                if len(crystal) <= limit
+                else {"failed": f"{len(crystal)} atoms > relaxation.max_atoms {limit}"}
+                for crystal in crystals
             ]
         }
+
+    def screen(self, payload: Payload) -> Payload:
+        """What is cheap and can turn a crystal down; payload and records as for :meth:`score`."""
+        return {"records": [_record(e) for e in self._objective.screen(_specimens(payload))]}
+
+    def score(self, payload: Payload) -> Payload:
+        """``{crystals, energies, formation_energies, hull_distances, known}`` to ``{records}``.
+
+        A record is ``{values, failures, reward, rejection, computed, recalled}``, as in
+        :class:`~ray_matdesign.rewards.objective.Evaluation`; ``known`` are values from a screening.
+        """
+        evaluations = self._objective.evaluate(_specimens(payload), payload["known"])
+        return {"records": [_record(e) for e in evaluations]}
 
     def _assessment(self, crystal: Crystal, outcome: Relaxed | Failed) -> dict[str, Any]:
         if isinstance(outcome, Failed):
             return {"failed": outcome.reason}
         reference = self._bench.reference
+        missing = reference.missing_elements(crystal)
+        if missing:
+            return {"failed": f"no reference energy for {', '.join(missing)}"}
         formation = reference.formation_energy(
             outcome.crystal, outcome.energy_ev_per_atom, self._bench.potential.energy_scale
         )
@@ -183,6 +192,39 @@ class LearnerWorker:
         }
 
 
+def _specimens(payload: Payload) -> list[Specimen]:
+    fields = zip(
+        decode_crystals(payload["crystals"]),
+        payload["energies"],
+        payload["formation_energies"],
+        payload["hull_distances"],
+        strict=True,
+    )
+    return [Specimen(*values) for values in fields]
+
+
+def _record(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "values": dict(evaluation.values),
+        "failures": dict(evaluation.failures),
+        "reward": evaluation.reward,
+        "rejection": evaluation.rejection,
+        "computed": {name: cost.value for name, cost in evaluation.computed.items()},
+        "recalled": {name: cost.value for name, cost in evaluation.recalled.items()},
+    }
+
+
+def _described(probe: Probe) -> dict[str, str]:
+    scorer = probe.scorer
+    return {
+        "name": scorer.name,
+        "unit": scorer.unit,
+        "source": scorer.source,
+        "cost": scorer.cost.value,
+        "version": scorer.version,
+    }
+
+
 def generator_worker(settings: Mapping[str, Any]) -> GeneratorWorker:
     """Builds a generator worker from ``{generator}``."""
     return GeneratorWorker(load_policy(GeneratorSettings.model_validate(settings["generator"])))
@@ -196,13 +238,18 @@ def learner_worker(settings: Mapping[str, Any]) -> LearnerWorker:
 
 
 def reward_worker(settings: Mapping[str, Any]) -> RewardWorker:
-    """Builds a reward worker from ``{potential, relaxation, stability, objective}``."""
+    """Builds a reward worker from ``{potential, relaxation, stability, objective, cache}``."""
     relaxation = RelaxationSettings.model_validate(settings["relaxation"])
     stability = StabilitySettings.model_validate(settings["stability"])
     chosen = PotentialSettings.model_validate(settings["potential"])
     potential = load_potential(chosen.name, **chosen.options)
     bench = Bench(potential, ReferenceSet.load(stability.reference, stability))
-    objective = build_objective(ObjectiveSettings.model_validate(settings["objective"]), bench)
+    cache = None
+    if settings["cache"] != "off":
+        instruments = {"potential": chosen.model_dump(mode="json"), "version": potential.name}
+        cache = ScoreCache(Path(settings["cache"]), instruments)
+    asked = ObjectiveSettings.model_validate(settings["objective"])
+    objective = build_objective(asked, bench, cache)
     return RewardWorker(relaxer_for(potential, relaxation), relaxation, bench, objective)
 
 
@@ -213,6 +260,7 @@ def relaxer_for(potential: Potential, settings: RelaxationSettings) -> Relaxer:
         potential,
         optimizer=DEFAULT_OPTIMIZER if default else settings.optimizer,
         deadline_s=settings.deadline_s,
+        atoms_in_flight=atoms_in_flight(potential),
     )
 
 
@@ -220,11 +268,16 @@ def roles_of(config: RunConfig) -> tuple[Role, ...]:
     """The workers a run needs: generators, reward workers and one learner."""
     execution = config.execution
 
+    # Workers may be started in another folder than the run.
+    folder = Path(config.cache).expanduser().absolute()
+    cache = "off" if config.cache == "off" else str(folder)
+
     def role(name: str, parts: Sequence[str], workers: int, gpus: float, deadline: float) -> Role:
+        settings = config.model_dump(mode="json", include=set(parts))
         return Role(
             name=name,
             factory=f"{__name__}:{name}_worker",
-            settings=config.model_dump(mode="json", include=set(parts)),
+            settings=settings | ({"cache": cache} if name == REWARD else {}),
             workers=workers,
             cpus=execution.cpus_per_worker,
             gpus=gpus,

@@ -61,6 +61,7 @@ def test_overrides_reach_every_depth_and_into_lists(file: Path) -> None:
             "rl.lr=3e-6",
             "rl.replay.draw=4",
             "objective.terms.0.weight=2",
+            "objective.aggregation=weighted",
             "objective.terms.0.transform={kind: ascending, min: 0, max: 5}",
             "generator.options={steps: 50, note: No}",
             "stability.require=[stable]",
@@ -131,7 +132,7 @@ def test_keys_of_another_transform_are_unknown(file: Path) -> None:
         (
             "objective.terms.0.transform.kind=wishful",
             "objective.terms.0.transform.kind: must be one of 'ascending', 'descending', 'target', "
-            "got 'wishful'",
+            "'sigmoid', 'reverse_sigmoid', 'double_sigmoid', 'step', got 'wishful'",
         ),
         (
             "objective.terms.0.transform={}",
@@ -154,6 +155,32 @@ def test_keys_of_another_transform_are_unknown(file: Path) -> None:
             "rl.diversity.tolerance=6",
             "rl.diversity: tolerance (6) must be below buffer (6)",
         ),
+        (
+            "objective.terms.0.weight=2",
+            "objective: aggregation is 'mean', which ignores the weight of density; set it to "
+            "'weighted' or 'geometric', or remove the weight",
+        ),
+        (
+            "objective.terms.0.transform={kind: step}",
+            "objective.terms.0.transform: give low, high, or both",
+        ),
+        (
+            "objective.filters=[{scorer: hhi}]",
+            "objective.filters.0: give min, max, or both",
+        ),
+        (
+            "objective.filters=[{scorer: density, options: {x: 1}, min: 1}]",
+            "objective: the filter on density has other options than the term; give both the same",
+        ),
+        (
+            "objective.filters=[{scorer: hhi, max: 1}, {scorer: hhi, min: 0}]",
+            "objective: each scorer may appear in one filter, got ['hhi', 'hhi']",
+        ),
+        (
+            "objective.terms.0.min_score=1.5",
+            "objective.terms.0.min_score: must be less than or equal to 1, got 1.5",
+        ),
+        ("cache=", "cache: must be a valid string, got null"),
         ("objective.terms=[]", "objective.terms: must have at least 1 item, got []"),
         (
             "objective.terms.1.weight=2",

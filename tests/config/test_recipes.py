@@ -34,6 +34,14 @@ PUBLISHED: dict[str, tuple[Transform, float]] = {
     "formation-energy": (DescendingTransform(kind="descending", min=-3.5, max=-1.0), 0.6),
     "magnetic-density": (AscendingTransform(kind="ascending", min=0.0, max=0.25), 0.8),
     "bulk-modulus": (TargetTransform(kind="target", target=300.0, max_distance=250.0), 0.8),
+    "shear-modulus": (TargetTransform(kind="target", target=200.0, max_distance=160.0), 0.9),
+    "youngs-modulus": (AscendingTransform(kind="ascending", min=80.0, max=480.0), 0.8),
+    "pugh-ratio": (AscendingTransform(kind="ascending", min=1.5, max=10.0), 0.8),
+    "heat-capacity": (AscendingTransform(kind="ascending", min=0.25, max=2.0), 0.8),
+    "dielectric": (AscendingTransform(kind="ascending", min=35.0, max=120.0), 0.875),
+    "band-gap": (TargetTransform(kind="target", target=3.0, max_distance=2.0), 0.875),
+    "synthesizability": (AscendingTransform(kind="ascending", min=0.5, max=1.0), 0.8),
+    "mcia": (DescendingTransform(kind="descending", min=0.0, max=180.0), 0.8),
 }
 """Transform and reward threshold of each task in arXiv:2511.03112 and its public configuration."""
 

@@ -85,6 +85,35 @@ def test_the_default_place_is_the_run_directory(make_run: RunMaker) -> None:
 
 
 @pytest.mark.parametrize(
+    "transform",
+    [
+        {"kind": "ascending", "min": 5, "max": 20},
+        {"kind": "sigmoid", "low": 5, "high": 20, "k": 0.5},
+        {"kind": "reverse_sigmoid", "low": 5, "high": 20, "k": 0.5},
+        {"kind": "double_sigmoid", "low": 5, "high": 20},
+        {"kind": "step", "low": 5},
+    ],
+    ids=lambda transform: transform["kind"],
+)
+def test_every_transform_has_its_charts(make_run: RunMaker, transform: dict[str, object]) -> None:
+    terms = [{"scorer": "density", "transform": transform}]
+    page = build_report(make_run(loops=4, objective={"terms": terms}))
+    assert "Learning curve: Mass density" in page.read_text(encoding="utf-8")
+
+
+def test_what_the_properties_took_is_told_where_it_was_counted(make_run: RunMaker) -> None:
+    directory = make_run(loops=2)
+    assert "by cost class" not in outline(build_report(directory)).text
+    log = directory / "metrics.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    rows[-1]["computed_by_cost_total"] = {"cheap": 1200, "mlip": 32, "dft": 0}
+    rows[-1]["recalled_total"] = {"bulk_modulus": 7}
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = outline(build_report(directory)).text
+    assert "by cost class: 1,200 cheap, 32 mlip, 0 dft; 7 more came from the cache." in text
+
+
+@pytest.mark.parametrize(
     ("loops", "words"),
     [
         (0, ("None of 40 loops finished", "No loop has finished: no results yet.")),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ray_matdesign.config.schema import ObjectiveTerm
+from ray_matdesign.config.loading import load_run_config
+from ray_matdesign.config.objective import ObjectiveTerm
 from ray_matdesign.report.wording import (
     duration,
     formula_html,
     goal,
     number,
+    objective_sentence,
     property_of,
     share,
     space_group_html,
@@ -69,11 +71,36 @@ def test_formulas_and_space_groups() -> None:
             {"kind": "descending", "min": 2, "max": 4},
             "as low a mass density as possible (reward 1 up to 2 g/cm³, 0 from 4 g/cm³)",
         ),
+        (
+            {"kind": "sigmoid", "low": 2, "high": 4, "k": 0.5},
+            "a high mass density (a sigmoid with reward 1/2 at 3 g/cm³)",
+        ),
+        (
+            {"kind": "reverse_sigmoid", "low": 2, "high": 4, "k": 0.5},
+            "a low mass density (a sigmoid with reward 1/2 at 3 g/cm³)",
+        ),
+        (
+            {"kind": "double_sigmoid", "low": 2, "high": 4},
+            "a mass density between 2 and 4 g/cm³ (a double sigmoid with reward 1/2 at either)",
+        ),
+        (
+            {"kind": "step", "low": 2},
+            "a mass density of at least 2 g/cm³ (reward 1, else 0)",
+        ),
     ],
 )
 def test_goals(transform: dict[str, object], words: str) -> None:
     term = ObjectiveTerm.model_validate({"scorer": "density", "transform": transform})
     assert goal(term, property_of("density", "g/cm3")) == words
+
+
+def test_filters_are_told_after_the_objective() -> None:
+    config = load_run_config(
+        "density", ["objective.filters=[{scorer: density, max: 20}, {scorer: hhi, min: 1, max: 2}]"]
+    )
+    text = objective_sentence(config, [property_of("density", "g/cm3")])
+    assert "Only crystals with a mass density of at most 20 g/cm³ count." in text
+    assert text.endswith("a Herfindahl–Hirschman index from 1 to 2 count.")
 
 
 def test_a_users_scorer_is_called_by_its_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import toy
@@ -12,6 +13,7 @@ from ray_matdesign.rl.executor import BatchFailed
 from ray_matdesign.rl.ledger import Ledger, LedgerError
 from ray_matdesign.rl.local import LocalExecutor
 from ray_matdesign.rl.loop import Campaign, publish, run_loop
+from ray_matdesign.rl.memory import LongTermMemory
 from ray_matdesign.rl.progress import Silent
 from ray_matdesign.rl.replay import ReplayBuffer
 from ray_matdesign.rl.stages import RunFailed, Tools
@@ -58,18 +60,23 @@ def loop_with(reference, changes, lost_verb=None, lost=()):
     return campaign, tools, run_loop(campaign, tools)
 
 
-def test_a_relaxation_batch_that_fails_costs_its_candidates_and_no_others(reference):
+def test_a_crystal_that_takes_its_worker_down_is_lost_alone(reference):
+    # The second batch of four is lost, and then the second of its crystals, tried one by one.
     _, tools, record = loop_with(reference, {}, "assess", {1})
-    lost = [c for c in record.candidates if c.outcome is Outcome.RELAXATION_FAILED]
-    assert [c.index for c in lost] == [4, 5, 6, 7]
-    assert {c.reason for c in lost} == {"worker died three times"}
-    assert record.metrics["relaxed"] == 12
-    assert record.metrics["rejections"]["relaxation_failed: worker died three times"] == 4
-    assert tools.progress.lines == ["relax: a batch of 4 failed: worker died three times"]
+    (lost,) = [c for c in record.candidates if c.outcome is Outcome.RELAXATION_FAILED]
+    assert lost.index == 5
+    assert lost.reason == "worker died three times"
+    assert record.metrics["relaxed"] == 15
+    assert record.metrics["rejections"]["relaxation_failed: worker died three times"] == 1
+    assert tools.progress.lines == [
+        "relax: a batch failed, its 4 crystals are tried one by one: worker died three times",
+        f"relax: {lost.generated.formula} failed: worker died three times",
+    ]
 
 
 def test_a_failed_evaluation_is_billed_and_earns_nothing(reference):
-    campaign, _, record = loop_with(reference, {}, "score", {0})
+    changes = {"relaxation.batch_size": 1}
+    campaign, _, record = loop_with(reference, changes, "score", {0, 1, 2, 3})
     failed = [c for c in record.candidates if c.outcome is Outcome.EVALUATION_FAILED]
     assert len(failed) == 4
     assert all(c.reward is None and c.penalised_reward is None for c in failed)
@@ -193,6 +200,95 @@ def test_no_more_evaluations_are_bought_than_the_budget_allows(reference):
     assert len(evaluated) == 3
     assert max(evaluated) < min(waiting)
     assert record.metrics["trained_on"] == 1
+
+
+PRICE = 12000.0
+"""USD/kg: about half of the toy alloys cost more."""
+
+RAMP = {"kind": "ascending", "min": 0.0, "max": 20.0}
+
+
+def counted(log, **rest):
+    """A density that costs what a potential costs, and writes down what it was asked."""
+    options = {"log": str(log), "cost": "mlip"}
+    return {"scorer": "toy:counted_density", "options": options, **rest}
+
+
+def test_cheap_filters_are_applied_before_the_budget_is_touched(reference, tmp_path):
+    changes = {
+        "objective.terms": [counted(tmp_path / "log", transform=RAMP)],
+        "objective.filters": [{"scorer": "price", "max": PRICE}],
+        "rl.evaluations": 4,
+    }
+    campaign, _, record = loop_with(reference, changes)
+    filtered = [c for c in record.candidates if c.outcome is Outcome.FILTERED]
+    evaluated = [c for c in record.candidates if c.outcome is Outcome.EVALUATED]
+    assert all(c.values["price"] > PRICE and not c.billed for c in filtered)
+    assert all(c.values["price"] <= PRICE for c in evaluated)
+    assert len(evaluated) == 4  # though some of the first survivors were turned down
+    assert min(c.index for c in filtered) < max(c.index for c in evaluated)
+    assert record.metrics["evaluated"] == len(campaign.memory) == 4
+    assert record.metrics["rejections"]["filtered: price # > max #"] == len(filtered) > 0
+    assert len((tmp_path / "log").read_text().splitlines()) == 4
+    screened = sum("price" in c.computed for c in record.candidates)
+    assert record.metrics["computed"] == {"density": 4, "price": screened}
+    assert record.metrics["computed_by_cost"] == {"cheap": screened, "mlip": 4, "dft": 0}
+
+
+def test_a_crystal_turned_down_by_what_was_paid_for_is_billed(reference, tmp_path):
+    term = counted(tmp_path / "log", transform=RAMP, min_score=0.7)
+    campaign, _, record = loop_with(reference, {"objective.terms": [term]})
+    abandoned = [c for c in record.candidates if c.outcome is Outcome.ABANDONED]
+    assert abandoned
+    assert all(c.values["density"] < 14.0 and c.reward is None for c in abandoned)
+    assert all(c.reward >= 0.7 for c in record.candidates if c.outcome is Outcome.EVALUATED)
+    assert record.metrics["evaluated"] == len(campaign.memory) == 8
+    cause = "abandoned: density scores # < min_score #"
+    assert record.metrics["rejections"][cause] == len(abandoned)
+
+
+def test_a_filter_without_a_value_lets_no_crystal_through(reference, tmp_path):
+    def changes(refuse):
+        options = {"log": str(tmp_path / "log"), "refuse": refuse}
+        return {
+            "objective.terms": [{"scorer": "price", "transform": RAMP}],
+            "objective.filters": [{"scorer": "toy:counted_density", "options": options, "min": 0}],
+        }
+
+    _, _, record = loop_with(reference, changes(""))
+    formula = next(c for c in record.candidates if c.reward is not None).generated.formula
+    _, _, again = loop_with(reference, changes(formula))
+    refused = [c for c in again.candidates if c.outcome is Outcome.FILTERED]
+    assert {c.generated.formula for c in refused} == {formula}
+    assert {c.reason for c in refused} == {f"density: {formula} is refused"}
+    assert again.metrics["rejections"]["filtered: density: formula is refused"] == len(refused)
+
+
+def test_what_another_run_paid_for_is_free_and_changes_nothing(reference, tmp_path):
+    changes = {
+        "objective.terms": [counted(tmp_path / "log", transform=RAMP)],
+        "cache": str(tmp_path / "cache"),
+    }
+    _, _, first = loop_with(reference, changes)
+    campaign, _, second = loop_with(reference, changes)
+    assert len((tmp_path / "log").read_text().splitlines()) == 8
+    assert first.metrics["computed"] == {"density": 8}
+    assert second.metrics["computed"] == {"density": 0}
+    assert second.metrics["recalled"] == second.metrics["recalled_total"] == {"density": 8}
+    assert second.metrics["computed_by_cost_total"] == {"cheap": 0, "mlip": 0, "dft": 0}
+    assert [c.reward for c in second.candidates] == [c.reward for c in first.candidates]
+    assert second.metrics["evaluated"] == len(campaign.memory) == 8
+
+
+def test_counts_add_up_over_loops_and_survive_a_checkpoint(reference, tmp_path):
+    config = toy.config(reference, **{"objective.terms": [counted(tmp_path / "l", transform=RAMP)]})
+    campaign, tools = set_up(config)
+    paid = [run_loop(campaign, tools).metrics["computed"]["density"] for _ in range(2)]
+    restored = LongTermMemory()
+    restored.load_state_dict(json.loads(json.dumps(campaign.memory.state_dict())))
+    assert restored.spending.computed == {"density": sum(paid)}
+    assert restored.spending.computed_by_cost() == {"cheap": 0, "mlip": sum(paid), "dft": 0}
+    assert restored.burden_by_cost(0.0)["mlip"] is None  # fewer than a hundred hits
 
 
 def test_novelty_and_uniqueness_count_only_if_required(reference):

@@ -114,9 +114,10 @@ class CountedDensity:
     file ``<log>.kill`` says.
     """
 
-    name, unit, source, cost = "density", "g/cm3", "relaxed cell", CostClass.CHEAP
+    name, unit, source, version = "density", "g/cm3", "relaxed cell", "1"
 
-    def __init__(self, log: str, refuse: str) -> None:
+    def __init__(self, log: str, refuse: str, cost: CostClass) -> None:
+        self.cost = cost
         self._log = log
         self._refuse = refuse
 
@@ -207,5 +208,7 @@ def load(settings: GeneratorSettings) -> ToyPolicy:
     return ToyPolicy()
 
 
-def counted_density(bench: Bench, log: str, refuse: str = "") -> CountedDensity:
-    return CountedDensity(log, refuse)
+def counted_density(
+    bench: Bench, log: str, refuse: str = "", cost: str = "cheap"
+) -> CountedDensity:
+    return CountedDensity(log, refuse, CostClass(cost))

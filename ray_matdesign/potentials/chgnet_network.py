@@ -170,6 +170,23 @@ class ChgnetNetwork:
             Energies, shape ``(n_crystals,)``, eV, in double precision, and site moments, shape
             ``(n_atoms,)``, Bohr magnetons.
         """
+        earlier, atoms = self.atom_features(graph, vectors)
+        magmoms = functional.linear(earlier.detach(), *self._magmom_head).abs()[:, 0]
+        # In single precision the sum over a cell would lose what an optimiser compares.
+        site_energies = self._read_out(atoms).double() + self._reference_energies[graph.numbers]
+        totals = site_energies.new_zeros(graph.n_crystals)
+        return totals.index_add(0, graph.atom_crystal, site_energies), magmoms
+
+    def atom_features(self, graph: BondGraph, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the atoms that site moments and that energies are read from.
+
+        Args:
+            graph: The batch; its own vectors are not read.
+            vectors: Bond vectors, shape ``(n_bonds, 3)``, Angstrom.
+
+        Returns:
+            Before and after the last block, each of shape ``(n_atoms, 64)``.
+        """
         topology = graph.topology
         n_short, has_angles = topology.n_short, len(topology.angle_first) > 0
         lengths = torch.linalg.vector_norm(vectors, dim=1)
@@ -183,10 +200,9 @@ class ChgnetNetwork:
         embedded_bonds = radial[:n_short] @ self._bond_embedding
         bonds = embedded_bonds
         atoms = self._atom_embedding[graph.numbers - 1]
-        magmoms = atoms.new_empty(0)
+        earlier = atoms
         for k, layer in enumerate(self._atom_layers):
-            if k == N_BLOCKS - 1:
-                magmoms = functional.linear(atoms.detach(), *self._magmom_head).abs()[:, 0]
+            earlier = atoms
             messages = AtomMessages.apply(  # type: ignore[no-untyped-call]
                 torch.addmm(self._atom_biases[k], atoms, self._atom_inputs[k]),
                 radial @ self._embedded_bond_terms[k],
@@ -204,10 +220,7 @@ class ChgnetNetwork:
                 angles = AngleUpdate.apply(  # type: ignore[no-untyped-call]
                     *terms, angles, topology, angle_layer
                 )
-        # In single precision the sum over a cell would lose what an optimiser compares.
-        site_energies = self._read_out(atoms).double() + self._reference_energies[graph.numbers]
-        totals = site_energies.new_zeros(graph.n_crystals)
-        return totals.index_add(0, graph.atom_crystal, site_energies), magmoms
+        return earlier, atoms
 
     def _embed_angles(self, vectors: Tensor, lengths: Tensor, topology: Topology) -> Tensor:
         """First angle features, shape ``(n_angles, 64)`` (Deng et al. 2023, Eq. 3)."""

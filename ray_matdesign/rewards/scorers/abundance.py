@@ -23,6 +23,7 @@ class Abundance:
     name = "abundance"
     unit = "log10 ppm"
     source = "crustal abundance as tabulated by SMACT"
+    version = "1"
     cost = CostClass.CHEAP
 
     def __init__(self, ppm: Mapping[int, float]) -> None:

@@ -14,6 +14,7 @@ class Density:
     name = "density"
     unit = "g/cm3"
     source = "relaxed cell and IUPAC standard atomic masses"
+    version = "1"
     cost = CostClass.CHEAP
 
     def score(self, specimens: Sequence[Specimen]) -> list[float | Failed]:

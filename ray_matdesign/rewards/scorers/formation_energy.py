@@ -16,6 +16,7 @@ class FormationEnergy:
 
     name = "formation_energy"
     unit = "eV/atom"
+    version = "1"
     cost = CostClass.CHEAP
 
     def __init__(self, potential_name: str) -> None:

@@ -21,6 +21,7 @@ class HHI:
 
     name = "hhi"
     unit = ""
+    version = "1"
     cost = CostClass.CHEAP
 
     def __init__(self, table: Mapping[int, float], basis: Basis) -> None:

@@ -19,6 +19,7 @@ class MagneticDensity:
 
     name = "magnetic_density"
     unit = "mu_B/A^3"
+    version = "1"
     cost = CostClass.MLIP
 
     def __init__(self, potential: Potential) -> None:

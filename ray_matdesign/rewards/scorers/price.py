@@ -22,6 +22,7 @@ class Price:
     name = "price"
     unit = "USD/kg"
     source = "element prices of about 2013 (pymatgen CostDBElements)"
+    version = "1"
     cost = CostClass.CHEAP
 
     def __init__(self, usd_per_kg: Mapping[int, float]) -> None:

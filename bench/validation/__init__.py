@@ -1,0 +1,1 @@
+"""Published values, property by property, that the scorers are held against."""

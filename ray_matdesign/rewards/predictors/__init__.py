@@ -1,0 +1,1 @@
+"""Small models trained for this package: properties that no potential gives."""

@@ -1,0 +1,127 @@
+"""Moduli as scorers: one tensor for all of them, and failures by name."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.potentials.elasticity import ElasticitySettings, ElasticTensor, elastic_tensors
+from ray_matdesign.potentials.emt import EmtPotential
+from ray_matdesign.potentials.protocol import Failed, SinglePoint
+from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
+from ray_matdesign.rewards.scorers import elasticity
+from ray_matdesign.rewards.scorers.elasticity import (
+    bulk_modulus,
+    pugh_ratio,
+    shear_modulus,
+    youngs_modulus,
+)
+
+FACTORIES = (bulk_modulus, shear_modulus, youngs_modulus, pugh_ratio)
+
+
+class CountingEmt(EmtPotential):
+    """EMT that knows how much it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.evaluated = 0
+
+    def evaluate(self, crystals: Sequence[Crystal]) -> list[SinglePoint | Failed]:
+        self.evaluated += len(crystals)
+        return super().evaluate(crystals)
+
+
+def bench() -> Bench:
+    return Bench(CountingEmt(), None)  # type: ignore[arg-type]
+
+
+def specimen(element: int, length_ang: float) -> Specimen:
+    lattice = 0.5 * length_ang * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    return Specimen(Crystal(lattice, [[0, 0, 0]], [element]), -3.0, 0.0, 0.0)
+
+
+COPPER, GOLD = specimen(29, 3.59), specimen(79, 4.06)
+
+
+def test_moduli_are_those_of_the_tensor() -> None:
+    instruments = bench()
+    (tensor,) = elastic_tensors(instruments.potential, [COPPER.crystal])
+    assert isinstance(tensor, ElasticTensor)
+    found = {s.name: s.score([COPPER])[0] for s in (make(instruments) for make in FACTORIES)}
+    assert found == pytest.approx(
+        {
+            "bulk_modulus": tensor.bulk_modulus_gpa,
+            "shear_modulus": tensor.shear_modulus_gpa,
+            "youngs_modulus": tensor.youngs_modulus_gpa,
+            "pugh_ratio": tensor.bulk_modulus_gpa / tensor.shear_modulus_gpa,
+        }
+    )
+
+
+def test_scorers_of_one_bench_share_their_tensors() -> None:
+    instruments = bench()
+    scorers = [make(instruments) for make in FACTORIES]
+    scorers[0].score([COPPER])
+    once = instruments.potential.evaluated
+    assert once > 0
+    for scorer in scorers:
+        scorer.score([COPPER])
+    assert instruments.potential.evaluated == once
+    # A filter before the second scorer may leave it another batch; twins count once.
+    scorers[1].score([GOLD, COPPER, GOLD])
+    assert instruments.potential.evaluated == 2 * once
+
+
+def test_other_options_are_other_tensors() -> None:
+    instruments = bench()
+    bulk_modulus(instruments).score([COPPER])
+    once = instruments.potential.evaluated
+    bulk_modulus(instruments, strain=0.01).score([COPPER])
+    assert instruments.potential.evaluated == 2 * once
+
+
+def test_tensors_go_with_their_potential_and_do_not_pile_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(elasticity, "REMEMBERED", 2)
+    instruments = bench()
+    scorer = bulk_modulus(instruments)
+    sizes = [specimen(29, 3.59 + 0.01 * k) for k in range(4)]
+    assert len(set(scorer.score(sizes))) == 4
+    assert len(elasticity._remembered[instruments.potential]) == 2
+    gone = weakref.ref(instruments.potential)
+    del instruments, scorer
+    gc.collect()
+    assert gone() is None
+
+
+def test_failures_are_values_in_place() -> None:
+    argon = specimen(18, 5.3)
+    found = shear_modulus(bench()).score([argon, COPPER])
+    assert found[0] == Failed("a strained copy failed: unknown element: Ar")
+    assert isinstance(found[1], float)
+    assert shear_modulus(bench()).score([]) == []
+
+
+def test_scorers_say_what_their_numbers_are() -> None:
+    for make, unit in zip(FACTORIES, ("GPa", "GPa", "GPa", ""), strict=True):
+        scorer = make(bench())
+        assert scorer.name == make.__name__
+        assert scorer.unit == unit
+        assert scorer.cost is CostClass.MLIP
+        assert scorer.version
+        assert "emt" in scorer.source
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(TypeError, match="strian"):
+        bulk_modulus(bench(), strian=0.01)
+    with pytest.raises(ValueError, match="strain must lie"):
+        bulk_modulus(bench(), strain=1.0)
+    assert bulk_modulus(bench(), symprec_ang=0.0)._settings == ElasticitySettings(symprec_ang=0.0)

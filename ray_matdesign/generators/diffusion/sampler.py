@@ -26,7 +26,7 @@ from ray_matdesign.generators.diffusion.noise import (
 class SamplerOptions(Settings):
     """How to walk back from noise."""
 
-    steps: PositiveInt = 100
+    steps: PositiveInt = 50
     """Network calls for each crystal (twice as many under guidance)."""
     type_temperature: PositiveFloat = 0.7
     """Divides the types' logits; below 1 the likelier elements are favoured."""

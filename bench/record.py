@@ -56,7 +56,8 @@ def commit() -> str:
         )
         return finished.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../ray_matdesign", ".")
+    code = ("../ray_matdesign", ".", ":(exclude)results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
     return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
 
 

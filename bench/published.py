@@ -19,6 +19,8 @@ from ray_matdesign.crystals.crystal import Crystal, InvalidCrystal
 from ray_matdesign.crystals.dataset import load_dataset, split_by_composition
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 from ray_matdesign.crystals.files import read_csv_rows
+from ray_matdesign.crystals.geometry import nearest_contacts
+from ray_matdesign.generators.diffusion.sampler import SamplerOptions
 
 DATA = Path(
     os.environ.get("RAY_MATDESIGN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -46,6 +48,20 @@ def diffcsp(most: int) -> Samples:
             samples.append(Crystal(lattice, coords[atoms].numpy(), types[atoms].numpy()))
         except InvalidCrystal:
             samples.append(None)
+    return samples
+
+
+def diffcsp_in_contact(most: int) -> Samples:
+    """DiffCSP's first samples that the embedded generator's bounds on contacts let through."""
+    bounds = SamplerOptions()
+    samples: Samples = []
+    for crystal in diffcsp(10_000):
+        if len(samples) == most:
+            break
+        if crystal is not None:
+            contacts = nearest_contacts(crystal)
+            if contacts.min() >= bounds.min_contact and contacts.max() <= bounds.max_contact:
+                samples.append(crystal)
     return samples
 
 
@@ -89,5 +105,10 @@ def held_back(most: int) -> Samples:
     return [dataset.crystals[row] for row in chosen.tolist()]
 
 
-PUBLISHED = {"diffcsp": diffcsp, "crystalformer": crystalformer, "held-back": held_back}
+PUBLISHED = {
+    "diffcsp": diffcsp,
+    "diffcsp-in-contact": diffcsp_in_contact,
+    "crystalformer": crystalformer,
+    "held-back": held_back,
+}
 """Sources by name: each takes how many crystals are wanted at most."""

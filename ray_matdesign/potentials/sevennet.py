@@ -6,7 +6,7 @@ a second opinion on what CHGNet relaxed. Network and weights come with the ``sev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.potentials.batching import batches_of_atoms
 from ray_matdesign.potentials.checks import checked_point, overlapping_atoms, unknown_elements
 from ray_matdesign.potentials.neighbors import CellTooFlat, PairCandidates, find_pairs
 from ray_matdesign.potentials.protocol import EnergyScale, Failed, SinglePoint
@@ -115,7 +116,8 @@ class SevennetSession:
                 points[key] = neighbors
             else:
                 bonded[key] = neighbors
-        for batch in _batches({key: given[key] for key in bonded}, self._potential.atoms_per_batch):
+        evaluable = {key: given[key] for key in bonded}
+        for batch in batches_of_atoms(evaluable, self._potential.atoms_per_batch):
             points |= self._evaluate_bonded(batch, bonded)
         return [points[key] for key in keys]
 
@@ -171,17 +173,3 @@ class SevennetSession:
             )
             for k, (key, crystal) in enumerate(batch.items())
         }
-
-
-def _batches(crystals: Mapping[int, Crystal], most_atoms: int) -> Iterator[dict[int, Crystal]]:
-    """Splits crystals into runs of at most so many atoms, a larger one apart, in order."""
-    batch: dict[int, Crystal] = {}
-    atoms = 0
-    for key, crystal in crystals.items():
-        if batch and atoms + len(crystal) > most_atoms:
-            yield batch
-            batch, atoms = {}, 0
-        batch[key] = crystal
-        atoms += len(crystal)
-    if batch:
-        yield batch

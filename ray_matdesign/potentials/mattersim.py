@@ -15,14 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.potentials.batching import batches_of_atoms
-from ray_matdesign.potentials.checks import checked_point, overlapping_atoms, unknown_elements
+from ray_matdesign.potentials.checks import checked_point, overlapping_atoms
 from ray_matdesign.potentials.mattersim_weights import load_network
-from ray_matdesign.potentials.neighbors import CellTooFlat, PairCandidates, find_pairs
+from ray_matdesign.potentials.neighbors import PairCandidates
+from ray_matdesign.potentials.pair_session import PairSession
 from ray_matdesign.potentials.protocol import EnergyScale, Failed, SinglePoint
 
-SKIN_ANG = 1.0
-"""Extra reach of the neighbour search: larger means rarer searches and more distances a step."""
 ATOMS_PER_BATCH = 64
 """Atoms evaluated together on a CPU: the fastest of 32 to 512 for a network of the 1M's size."""
 UNTRAINED_ELEMENTS = frozenset({84, 85, 86, 87, 88})
@@ -78,11 +76,11 @@ class MattersimPotential:
         neighbour within the cutoff (5 Angstrom), two atoms closer than 0.5 Angstrom, or a cell
         too flat to list neighbours in.
         """
-        return MattersimSession(self, skin_ang=0.0).evaluate(range(len(crystals)), crystals)
+        return PairSession(self, skin_ang=0.0).evaluate(range(len(crystals)), crystals)
 
-    def session(self) -> MattersimSession:
+    def session(self) -> PairSession[_Graph]:
         """Evaluates crystals that move a little between calls, without searching anew."""
-        return MattersimSession(self, skin_ang=SKIN_ANG)
+        return PairSession(self)
 
     def graph(self, crystal: Crystal, pairs: PairCandidates) -> _Graph | Failed:
         """The crystal's edges and triples, or why it has none.
@@ -160,61 +158,6 @@ class MattersimPotential:
             )
             for k, graph in enumerate(graphs)
         ]
-
-
-class MattersimSession:
-    """Evaluations of the same crystals as they move.
-
-    Args:
-        potential: Whose session it is.
-        skin_ang: Extra reach of the neighbour search, Angstrom.
-    """
-
-    def __init__(self, potential: MattersimPotential, *, skin_ang: float) -> None:
-        self._potential = potential
-        self._skin = skin_ang
-        self._candidates: dict[int, PairCandidates] = {}
-
-    def evaluate(
-        self, keys: Sequence[int], crystals: Sequence[Crystal]
-    ) -> list[SinglePoint | Failed]:
-        """Evaluates crystals.
-
-        Args:
-            keys: One per crystal. A key seen in the call before means the same atoms, moved.
-            crystals: Same length.
-        """
-        given = dict(zip(keys, crystals, strict=True))
-        self._candidates = {k: found for k, found in self._candidates.items() if k in given}
-        points: dict[int, SinglePoint | Failed] = {}
-        graphs: dict[int, _Graph] = {}
-        for key, crystal in given.items():
-            graph = self._graph(key, crystal)
-            if isinstance(graph, Failed):
-                points[key] = graph
-            else:
-                graphs[key] = graph
-        evaluable = {key: given[key] for key in graphs}
-        for batch in batches_of_atoms(evaluable, self._potential.atoms_per_batch):
-            found = self._potential.predict([graphs[key] for key in batch])
-            points |= zip(batch, found, strict=True)
-        return [points[key] for key in keys]
-
-    def _graph(self, key: int, crystal: Crystal) -> _Graph | Failed:
-        """The crystal's graph as it is now, or why it cannot be evaluated."""
-        unknown = unknown_elements(crystal, self._potential.elements)
-        if unknown is not None:
-            return unknown
-        lattice, coords = crystal.lattice, crystal.frac_coords
-        pairs = self._candidates.get(key)
-        if pairs is None or not pairs.covers(lattice, coords):
-            cutoff = self._potential.cutoff_ang
-            try:
-                pairs = find_pairs(lattice, coords, cutoff=cutoff, skin=self._skin)
-            except CellTooFlat as error:
-                return Failed(str(error))
-            self._candidates[key] = pairs
-        return self._potential.graph(crystal, pairs)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,17 @@ def four_crystals() -> list[Crystal]:
     ]
 
 
+EVERYTHING = SamplerOptions(
+    steps=50,
+    type_temperature=0.3,
+    late_noise=1.0,
+    avoid_known=False,
+    min_contact=0.0,
+    max_contact=99.0,
+)
+"""Known crystals are what is asked for here, and nothing may be hidden by drawing anew."""
+
+
 @pytest.fixture(scope="module")
 def policy() -> DiffusionPolicy:
     """Four crystals, learnt by heart."""
@@ -64,9 +75,7 @@ def policy() -> DiffusionPolicy:
     trainer = Trainer(TrainingSet(seen, seen, library), settings, torch.device("cpu"))
     for _ in range(settings.steps):
         trainer.train_step()
-    return DiffusionPolicy(
-        trainer.artifact({}), SamplerOptions(steps=50, type_temperature=0.3, late_noise=1.0)
-    )
+    return DiffusionPolicy(trainer.artifact({}), EVERYTHING)
 
 
 def test_all_samples_are_the_crystals_learnt(policy: DiffusionPolicy) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run the way Ctrl-C does."""
 
 
 class Backend(StrEnum):
@@ -81,47 +77,32 @@ def run(
 def start(config: RunConfig, directory: Path, resume: bool) -> None:
     """Runs a campaign with progress on the terminal, and writes its report."""
     from ray_matdesign.cli.console import RunDisplay
+    from ray_matdesign.cli.termination import Termination
     from ray_matdesign.report import build_report
-    from ray_matdesign.rl.run import RunInterrupted, start_run
+    from ray_matdesign.rl.run import start_run
 
-    try:
-        with _sigterm_restored():
-            _heed_sigterm()
+    # Ray reports lost workers on stdout, and libraries say hello there; it is kept for the result.
+    with Termination() as termination, redirect_stdout(sys.stderr):
+        try:
             with workplace(config) as (executor, replay), RunDisplay() as display:
-                _heed_sigterm()  # a Ray just started has put its own handler in place
                 start_run(
                     config, directory, executor, resume=resume, progress=display, replay=replay
                 )
-    except KeyboardInterrupt as interrupt:
-        explained = isinstance(interrupt, RunInterrupted)
-        message = str(interrupt) if explained else "stopped before the run began"
-        typer.echo(f"ray-matdesign: {message}", err=True)
-        terminated = isinstance(interrupt.__cause__ or interrupt, Terminated)
-        raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from interrupt
+        except KeyboardInterrupt as interrupt:
+            typer.echo(f"ray-matdesign: {_how_to_go_on(interrupt, directory)}", err=True)
+            raise typer.Exit(TERMINATED if termination.came else INTERRUPTED) from interrupt
     typer.echo(f"report: {build_report(directory)}")
 
 
-@contextmanager
-def _sigterm_restored() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _how_to_go_on(interrupt: KeyboardInterrupt, directory: Path) -> str:
+    from ray_matdesign.rl.run import RunInterrupted
 
-
-def _heed_sigterm() -> None:
-    """Makes SIGTERM, as batch schedulers and ``ray job stop`` send it, raise :class:`Terminated`.
-
-    One is enough: further ones would only disturb the saving that the first has set off. Ctrl-C is
-    left to Python, which heeds it unless the process was started with SIGINT ignored.
-    """
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    if isinstance(interrupt, RunInterrupted):
+        return str(interrupt)
+    # While the workers were coming or, in a run that is there, going.
+    if (directory / "config.yaml").exists():
+        return f"stopped outside the loops; go on with --resume, in {directory}"
+    return f"stopped before the run began; {directory} holds nothing to resume"
 
 
 @contextmanager

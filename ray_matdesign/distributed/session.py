@@ -6,7 +6,9 @@ import logging
 import math
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +96,7 @@ class RaySession:
         logging.getLogger(token_setup.__name__).setLevel(logging.ERROR)  # "enabled" is no news
         token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         try:
-            ray.init(address=address, runtime_env=_own_code(), **_quiet())
+            _init(address=address, runtime_env=_own_code())
         except (ConnectionError, ray.exceptions.AuthenticationError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise ClusterUnreachable(
@@ -110,14 +112,13 @@ class RaySession:
         _make_token()
         # A local design run is nobody else's business; whoever wants the figures sent, says so.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
+        _init(
             address="local",
             # Ray's CPUs are numbers in a ledger: every worker gets its share there, and the turns
             # they take keep the machine from being overbooked.
             num_cpus=math.ceil(sum(role.workers * role.cpus for role in roles)),
             object_store_memory=execution.object_store_mib * _MIB,
             include_dashboard=False,
-            **_quiet(),
         )
         self._connected_here = True
         self._check_or_close(_check_gpus, roles)
@@ -156,9 +157,17 @@ def _knock(address: str) -> None:
         raise ClusterUnreachable(f"no Ray cluster to join at {address}: {reason}") from error
 
 
-def _quiet() -> dict[str, Any]:
-    """Ray's own chatter would tear the progress display; the logs keep it."""
-    return {"log_to_driver": False, "logging_level": logging.ERROR}
+def _init(**options: Any) -> None:
+    """Starts or joins Ray, without its chatter, and with this process's own way to take SIGTERM.
+
+    Ray's C++ part takes SIGTERM for a crash: left in place, its handler would write a stack trace
+    and abort the process three seconds later, whatever Python does meanwhile.
+    """
+    heeded = signal.getsignal(signal.SIGTERM)
+    # Messages would tear the progress display; Ray's logs keep them.
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    if heeded is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, heeded)
 
 
 def _own_code() -> dict[str, Any] | None:

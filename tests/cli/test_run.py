@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ray_matdesign.config.schema import RunConfig
 from tests.signals import born_with
 
 TOY = Path(__file__).parents[1] / "rl"
+SLOW_TOY = Path(__file__).parents[1] / "distributed"
 
 
 def loops(run: Path) -> list[dict]:
@@ -78,21 +79,24 @@ def test_a_generator_that_is_not_there(command, campaign: Path) -> None:
 
 @contextmanager
 def long_run(
-    directory: Path, campaign: Path, *options: str, sigint: signal.Handlers = signal.SIG_DFL
+    directory: Path,
+    campaign: Path,
+    *options: str,
+    sigint: signal.Handlers = signal.SIG_DFL,
+    modules: Path = SLOW_TOY,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A run without end, in a process group of its own, once its first loop is on record."""
+    """A run without end, in a process group of its own."""
     call = [sys.executable, "-m", "ray_matdesign", "run", campaign, "rl.loops=100000"]
     with born_with(signal.SIGINT, sigint):
         process = subprocess.Popen(
             [*map(str, call), "--out", str(directory), *options],
-            env={**os.environ, "PYTHONPATH": str(TOY)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TOY, modules)))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
     try:
-        assert wait_for_loop(directory, 1, process), "no loop was finished"
         yield process
     finally:
         process.kill()
@@ -100,16 +104,21 @@ def long_run(
 
 
 def wait_for_loop(directory: Path, number: int, process: subprocess.Popen[str]) -> bool:
+    metrics = directory / "metrics.jsonl"
+    return wait_for(lambda: metrics.exists() and len(loops(directory)) >= number, process)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
     until = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < until:
-        if (directory / "metrics.jsonl").exists() and len(loops(directory)) >= number:
+        if condition():
             return True
         time.sleep(0.1)
     return False
 
 
 def assert_stopped_cleanly(process: subprocess.Popen[str], status: int) -> None:
-    out, err = process.communicate(timeout=180)  # Ray takes its time on a busy machine
+    out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
     assert out == ""
     assert "Traceback" not in err
@@ -124,6 +133,7 @@ def test_a_stopped_run_goes_on(
 ) -> None:
     run = tmp_path / "long"
     with long_run(run, campaign) as process:
+        assert wait_for_loop(run, 1, process)
         process.send_signal(number)
         assert_stopped_cleanly(process, status)
     done = len(loops(run))
@@ -136,6 +146,7 @@ def test_a_run_started_with_sigint_ignored_heeds_sigterm_alone(
 ) -> None:
     run = tmp_path / "long"
     with long_run(run, campaign, sigint=signal.SIG_IGN) as process:
+        assert wait_for_loop(run, 1, process)
         process.send_signal(signal.SIGINT)
         assert wait_for_loop(run, len(loops(run)) + 2, process), "SIGINT was not ignored"
         process.send_signal(signal.SIGTERM)
@@ -164,40 +175,80 @@ def test_a_run_stopped_while_it_starts_says_so(campaign: Path, tmp_path: Path) -
     ]
 
 
+def slow_generator(log: Path, delay_s: float) -> list[str]:
+    """Settings of a generator that signs in when it begins and takes its time."""
+    options = {"name": "slow_toy:load", "options.log": log, "options.delay": delay_s}
+    return [f"generator.{key}={value}" for key, value in options.items()]
+
+
 @pytest.mark.ray
 @pytest.mark.timeout(600)  # Ray takes minutes to start where the processor is busy
 @pytest.mark.parametrize("whole_group", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_on_ray_sigterm_stops_a_run_and_its_workers(
-    command, campaign: Path, tmp_path: Path, whole_group: bool
+    command,
+    campaign: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole_group: bool,
 ) -> None:
     run = tmp_path / "long"
-    with long_run(run, campaign, "--backend", "ray") as process:
+    # When Ray has waited for a second, it is Ray that hears of signals, and not Python.
+    slow = slow_generator(tmp_path / "log", 1.5)
+    with long_run(run, campaign, "--backend", "ray", *slow) as process:
+        assert wait_for_loop(run, 1, process)
         family = psutil.Process(process.pid).children(recursive=True)
         if whole_group:  # as batch schedulers do
             os.killpg(process.pid, signal.SIGTERM)
         else:
             process.send_signal(signal.SIGTERM)
         assert_stopped_cleanly(process, 143)
-    _, alive = psutil.wait_procs(family, timeout=180)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     done = len(loops(run))
+    monkeypatch.syspath_prepend(SLOW_TOY)
     assert command("run", run, f"rl.loops={done + 1}", "--backend", "local", "--resume").status == 0
 
 
 @pytest.mark.ray
-def test_on_ray_the_same_crystals_come_out(command, campaign: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ray_matdesign", "run", campaign, "--backend", "ray"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(TOY)},
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.mark.timeout(600)
+def test_on_ray_a_run_stopped_while_its_workers_start_says_so(
+    campaign: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "starting.py").write_text(
+        "import pathlib, time\n"
+        "def load(settings):\n"
+        "    pathlib.Path(settings.options['log']).touch()\n"
+        "    time.sleep(600.0)\n"
     )
-    assert done.returncode == 0, done.stderr
+    log = tmp_path / "log"
+    settings = ["generator.name=starting:load", f"generator.options.log={log}"]
+    options = ("--backend", "ray", *settings)
+    with long_run(tmp_path / "run", campaign, *options, modules=tmp_path) as process:
+        assert wait_for(log.exists, process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    (line,) = err.splitlines()
+    assert line.startswith("ray-matdesign: stopped before the run began; ")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_on_ray_the_same_crystals_come_out_though_a_worker_dies(
+    command, campaign: Path, tmp_path: Path
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    slow = slow_generator(log, 1.5)
+    with long_run(run, campaign, "rl.loops=2", "--backend", "ray", *slow) as process:
+        assert wait_for(lambda: log.exists() and log.read_text().endswith("\n"), process)
+        os.kill(int(log.read_text().split()[0]), signal.SIGKILL)
+        out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out == f"report: {run / 'report.html'}\n"
+    assert "worker died" in err
     assert command("run", campaign, "--out", "alone").status == 0
     figures = [
         [(row["mean_density"], row["sun"], row["reward_max"]) for row in loops(run)]
-        for run in (tmp_path / "runs" / "toy", tmp_path / "alone")
+        for run in (run, tmp_path / "alone")
     ]
     assert figures[0] == figures[1]

@@ -10,7 +10,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ray_matdesign.cli import config, reference, relax, report, run, sample, score, train
+from ray_matdesign.cli import (
+    config,
+    potential,
+    reference,
+    relax,
+    report,
+    run,
+    sample,
+    score,
+    train,
+)
 
 DEBUG_VARIABLE = "RAY_MATDESIGN_DEBUG"
 USER_ERROR = 2
@@ -31,6 +41,7 @@ app.command("train")(train.train)
 app.command("relax")(relax.relax)
 app.command("score")(score.score)
 app.add_typer(reference.app, name="reference")
+app.add_typer(potential.app, name="potential")
 app.command("report")(report.report)
 app.add_typer(config.app, name="config")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ray_matdesign.cli.threads import DEFAULT_THREADS, use_threads
+
 if TYPE_CHECKING:
     from ray_matdesign.crystals.crystal import Crystal
     from ray_matdesign.potentials.protocol import Failed, Potential, Relaxed
@@ -52,8 +54,6 @@ def relax(
     max_steps: Annotated[int, typer.Option(min=1, help="Steps, at most.")] = 300,
 ) -> None:
     """Relax crystals, atoms and cell; print energies and steps."""
-    import torch
-
     from ray_matdesign.cli.console import show_table, write_table
     from ray_matdesign.cli.inputs import complain, read_files
     from ray_matdesign.cli.outputs import check_target, write_named
@@ -62,8 +62,7 @@ def relax(
 
     check_target(out)
     entries = read_files(files)
-    # On crystals of tens of atoms a second thread costs more than it gives.
-    torch.set_num_threads(1)
+    use_threads(DEFAULT_THREADS)
     results = relax_all(
         [crystal for _, crystal in entries],
         load_potential(potential),

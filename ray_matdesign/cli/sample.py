@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ray_matdesign.cli.threads import DEFAULT_THREADS, use_threads
+
 if TYPE_CHECKING:
     from ray_matdesign.crystals.crystal import Crystal
     from ray_matdesign.generators.protocol import Policy
@@ -42,6 +44,9 @@ def sample(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Sampler option, e.g. steps=50 or guidance=3."),
     ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads to compute with; more seldom pay.")
+    ] = DEFAULT_THREADS,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="FILE.extxyz, FILE.cif, FILE.csv, or a folder of CIFs."),
@@ -54,6 +59,7 @@ def sample(
     from ray_matdesign.crystals.validity import check
 
     check_target(out)
+    use_threads(threads)
     wanted = {
         "constraints.composition": formula,
         "constraints.chemical_system": _list(system, "-"),

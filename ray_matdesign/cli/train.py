@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ray_matdesign.cli.run import Backend
+from ray_matdesign.cli.threads import use_threads
 
 if TYPE_CHECKING:
     from ray_matdesign.config.schema import TrainSettings
@@ -60,6 +61,12 @@ def train(
         int | None,
         typer.Option("--workers", help="Processes or GPUs, instead of execution.workers."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="Of each process, instead of execution.cpus_per_worker."
+        ),
+    ] = None,
     prepare_only: Annotated[
         bool,
         typer.Option("--prepare-only", help="Write prepared.safetensors and stop."),
@@ -78,6 +85,7 @@ def train(
     changes = [*(overrides or ())]
     changes += [f"execution.backend={backend}"] if backend else []
     changes += [f"execution.workers={workers}"] if workers is not None else []
+    changes += [f"execution.cpus_per_worker={threads}"] if threads is not None else []
     where, text = ("defaults", "{}") if settings_file is None else read_source(settings_file)
     settings = load_settings(TrainSettings, text, where, changes)
     if dry_run:
@@ -145,5 +153,6 @@ def _train_where_told(
     else:
         from ray_matdesign.generators.diffusion.training import train as train_here
 
+        use_threads(max(1, int(settings.execution.cpus_per_worker)))
         data = TrainingSet.load(prepared)
         train_here(data, settings, out, resume=resume, start_from=start, progress=show)

@@ -1,6 +1,7 @@
 """Checks that any potential must pass, for the tests of this package and of a user's own.
 
-:func:`violations` runs them all. Each check raises ``AssertionError`` with the largest deviation
+:func:`examine` runs them all and tells how far each was missed; :func:`violations` names those that
+failed. A check alone raises :class:`Violation`, an ``AssertionError``, with the largest deviation
 found. The physics behind them is exact, so tolerances cover only the potential's arithmetic.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 from ray_matdesign.potentials.protocol import Failed, Potential, SinglePoint
+from ray_matdesign.potentials.strained import strained_crystals
 
 SUPERCELL = (2, 1, 2)
 
@@ -51,47 +53,156 @@ DOUBLE_PRECISION = Tolerances(
 )
 
 
+@dataclass(frozen=True)
+class Deviation:
+    """How far apart two results are that physics says are one.
+
+    Attributes:
+        quantity: ``energy per atom``, ``forces`` or ``stress``.
+        value: Largest absolute difference.
+        tolerance: What it must stay below.
+    """
+
+    quantity: str
+    value: float
+    tolerance: float
+
+    @property
+    def unit(self) -> str:
+        """Of value and tolerance."""
+        return _UNITS[self.quantity]
+
+
+_UNITS = {"energy per atom": "eV", "forces": "eV/Angstrom", "stress": "eV/Angstrom^3"}
+
+
+class Violation(AssertionError):
+    """A check failed.
+
+    Attributes:
+        deviation: What was measured; ``None`` where nothing could be.
+    """
+
+    def __init__(self, problem: str, deviation: Deviation | None = None) -> None:
+        super().__init__(problem)
+        self.deviation = deviation
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: Its name.
+        formula: Of the crystal it was made on; empty for those on several.
+        deviation: The largest against its tolerance; ``None`` where nothing could be measured, or
+            there was nothing to measure.
+        problem: Why the check failed, in one line; empty if it passed.
+    """
+
+    check: str
+    formula: str
+    deviation: Deviation | None
+    problem: str = ""
+
+
+def examine(
+    potential: Potential,
+    crystals: Sequence[Crystal] | None = None,
+    *,
+    tolerances: Tolerances = SINGLE_PRECISION,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Finding]:
+    """Runs every check of this module.
+
+    Args:
+        potential: To be checked.
+        crystals: Two or more that it knows, away from equilibrium so that forces and stresses do
+            not vanish; :func:`~ray_matdesign.potentials.strained.strained_crystals` by default.
+        tolerances: How exact it is held to be.
+        progress: Is told how many checks of how many are done.
+
+    Returns:
+        One finding for each check. An exception of the potential's, which should have been a
+        failure returned, is one too.
+
+    Raises:
+        TooFewCrystals: Fewer than two crystals, given or known.
+    """
+    chosen = strained_crystals(potential.elements) if crystals is None else list(crystals)
+    if len(chosen) < 2:
+        raise TooFewCrystals(
+            f"checking {potential.name} takes two crystals it knows: give crystals"
+        )
+    checks = _checks(potential, chosen, tolerances)
+    findings = []
+    for name, formula, check in checks:
+        findings.append(_finding(name, formula, check))
+        progress(len(findings), len(checks))
+    return findings
+
+
 def violations(
     potential: Potential,
     crystals: Sequence[Crystal] | None = None,
     *,
     tolerances: Tolerances = SINGLE_PRECISION,
 ) -> list[str]:
-    """Runs every check of this module.
+    """Runs every check and names those that failed.
 
     Args:
-        potential: To be checked.
-        crystals: Two or more that it knows, away from equilibrium so that forces and stresses do
-            not vanish; :func:`strained_crystals` by default.
-        tolerances: How exact it is held to be.
+        potential: As in :func:`examine`.
+        crystals: Likewise.
+        tolerances: Likewise.
 
     Returns:
         One line for each check failed, ``check of formula: deviation``; empty if all is well.
 
     Raises:
-        ValueError: Fewer than two crystals, given or known.
+        TooFewCrystals: Likewise.
     """
-    chosen = strained_crystals(potential.elements) if crystals is None else list(crystals)
-    if len(chosen) < 2:
-        raise ValueError(f"checking {potential.name} takes two crystals it knows: give crystals")
-    runs: dict[str, Callable[[], None]] = {
-        f"{name} of {crystal.formula}": partial(check, potential, crystal, tolerances)
-        for crystal in chosen
+    return [
+        f"{found.check}{f' of {found.formula}' if found.formula else ''}: {found.problem}"
+        for found in examine(potential, crystals, tolerances=tolerances)
+        if found.problem
+    ]
+
+
+class TooFewCrystals(ValueError):
+    """Checks on several crystals need more than one."""
+
+
+_Check = Callable[[], Deviation | None]
+
+
+def _checks(
+    potential: Potential, crystals: Sequence[Crystal], tolerances: Tolerances
+) -> list[tuple[str, str, _Check]]:
+    """Name, formula and call of every check to be made."""
+    checks: list[tuple[str, str, _Check]] = [
+        (name, crystal.formula, partial(check, potential, crystal, tolerances))
+        for crystal in crystals
         for name, check in _CHECKS.items()
-    }
-    runs["batch"] = partial(check_batch, potential, chosen, tol_ev=tolerances.energy_ev)
+    ]
+    together = partial(check_batch, potential, crystals, tol_ev=tolerances.energy_ev)
+    checks.append(("batch", "", together))
     if len(potential.elements) < len(ATOMIC_NUMBERS):
-        runs["unknown element"] = partial(check_unknown_element, potential, chosen[0])
-    found = []
-    for name, run in runs.items():
-        try:
-            run()
-        except AssertionError as error:
-            found.append(f"{name}: {error}")
-    return found
+        unknown = partial(check_unknown_element, potential, crystals[0])
+        checks.append(("unknown element", "", unknown))
+    return checks
 
 
-_CHECKS: dict[str, Callable[[Potential, Crystal, Tolerances], None]] = {
+def _finding(name: str, formula: str, check: _Check) -> Finding:
+    try:
+        return Finding(name, formula, check())
+    except Violation as error:
+        return Finding(name, formula, error.deviation, str(error))
+    except Exception as error:  # noqa: BLE001 - a potential of the user's may raise anything
+        message = " ".join(str(error).split())
+        return Finding(name, formula, None, f"raised {type(error).__name__}: {message}")
+
+
+_CHECKS: dict[str, Callable[[Potential, Crystal, Tolerances], Deviation]] = {
     "supercell": lambda p, c, t: check_supercell(p, c, tol_ev=t.energy_ev),
     "permutation": lambda p, c, t: check_permutation(p, c, tol_ev=t.energy_ev),
     "translation": lambda p, c, t: check_translation(p, c, tol_ev=t.energy_ev),
@@ -104,44 +215,7 @@ _CHECKS: dict[str, Callable[[Potential, Crystal, Tolerances], None]] = {
 }
 
 
-def strained_crystals(elements: frozenset[int], most: int = 3) -> list[Crystal]:
-    """Crystals of given elements with their cells strained and their atoms moved a little.
-
-    Args:
-        elements: Atomic numbers that may occur.
-        most: How many at most; fewer where the elements allow no more.
-    """
-    rng = np.random.default_rng(0)
-    strained: list[Crystal] = []
-    for lattice_ang, coords, symbols in _PROTOTYPES:
-        numbers = [ATOMIC_NUMBERS[symbol] for symbol in symbols.split()]
-        if not elements.issuperset(numbers) or len(strained) == most:
-            continue
-        lattice = lattice_ang * (np.eye(3) + 0.02 * rng.standard_normal((3, 3)))
-        moves = 0.05 * rng.standard_normal((len(numbers), 3))
-        strained.append(
-            Crystal(lattice, np.array(coords) + moves @ np.linalg.inv(lattice), numbers)
-        )
-    return strained
-
-
-_FCC = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
-_PEROVSKITE = ((0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5))
-_BODY_CENTRED = ((0, 0, 0), (0.5, 0.5, 0.5))
-_PROTOTYPES = (
-    (2.75, _BODY_CENTRED, "Ag Mg"),
-    (4.00, _PEROVSKITE, "Ba Ti O O O"),
-    (4.13, _BODY_CENTRED, "Cs Cl"),
-    (2.90, _BODY_CENTRED, "Fe Fe"),
-    (3.75, _FCC, "Cu Cu Cu Au"),
-    (4.05, _FCC, "Al Al Al Al"),
-    (3.90, _FCC, "Pt Pt Pt Ni"),
-    (5.43, (*_FCC, *((x + 0.25, y + 0.25, z + 0.25) for x, y, z in _FCC)), "Si " * 8),
-)
-"""Cubic cell length (Angstrom), fractional coordinates and symbols."""
-
-
-def check_supercell(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> None:
+def check_supercell(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> Deviation:
     """A supercell has the same energy per atom and the same forces (energy is extensive)."""
     shifts = np.array([(a, b, c) for a in range(2) for b in range(1) for c in range(2)])
     multiples = np.array(SUPERCELL)
@@ -152,15 +226,17 @@ def check_supercell(potential: Potential, crystal: Crystal, *, tol_ev: float = 1
         np.tile(crystal.numbers, len(shifts)),
     )
     one, many = _points(potential, [crystal, supercell])
-    _close("energy per atom", many.energy_ev_per_atom, one.energy_ev_per_atom, tol_ev)
     forces = np.tile(one.forces_ev_per_ang, (len(shifts), 1))
-    _close("forces", many.forces_ev_per_ang, forces, 10 * tol_ev)
-    _close("stress", many.stress_ev_per_ang3, one.stress_ev_per_ang3, tol_ev)
+    return _worst(
+        _close("energy per atom", many.energy_ev_per_atom, one.energy_ev_per_atom, tol_ev),
+        _close("forces", many.forces_ev_per_ang, forces, 10 * tol_ev),
+        _close("stress", many.stress_ev_per_ang3, one.stress_ev_per_ang3, tol_ev),
+    )
 
 
 def check_forces(
     potential: Potential, crystal: Crystal, *, step_ang: float = 1e-3, tol_ev_per_ang: float = 1e-3
-) -> None:
+) -> Deviation:
     """Forces are minus the derivative of the energy by the positions (central differences)."""
     moves = [
         (atom, axis, sign)
@@ -176,12 +252,12 @@ def check_forces(
     (point,) = _points(potential, [crystal])
     energies = _energies(potential, displaced).reshape(-1, 2)
     numerical = -(energies[:, 1] - energies[:, 0]) / (2 * step_ang)
-    _close("forces", point.forces_ev_per_ang.ravel(), numerical, tol_ev_per_ang)
+    return _close("forces", point.forces_ev_per_ang.ravel(), numerical, tol_ev_per_ang)
 
 
 def check_stress(
     potential: Potential, crystal: Crystal, *, step: float = 1e-4, tol_ev_per_ang3: float = 1e-4
-) -> None:
+) -> Deviation:
     """Stress is the derivative of the energy by the strain over the volume."""
     strained: list[Crystal] = []
     for row in range(3):
@@ -195,32 +271,35 @@ def check_stress(
     (point,) = _points(potential, [crystal])
     energies = _energies(potential, strained).reshape(3, 3, 2)
     numerical = (energies[..., 1] - energies[..., 0]) / (2 * step * crystal.volume)
-    _close("stress", point.stress_ev_per_ang3, numerical, tol_ev_per_ang3)
+    return _close("stress", point.stress_ev_per_ang3, numerical, tol_ev_per_ang3)
 
 
-def check_batch(potential: Potential, crystals: Sequence[Crystal], *, tol_ev: float = 1e-5) -> None:
+def check_batch(
+    potential: Potential, crystals: Sequence[Crystal], *, tol_ev: float = 1e-5
+) -> Deviation:
     """Evaluated together or one by one, in order: the same."""
     together = _points(potential, crystals)
     apart = [_points(potential, [crystal])[0] for crystal in crystals]
-    for one, other in zip(together, apart, strict=True):
-        _close_points(one, other, tol_ev)
+    pairs = zip(together, apart, strict=True)
+    return _worst(*(_close_points(one, other, tol_ev) for one, other in pairs))
 
 
-def check_permutation(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> None:
+def check_permutation(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> Deviation:
     """Atoms listed in another order carry their forces with them."""
     order = np.arange(len(crystal))[::-1]
     given, permuted = _points(potential, [crystal, crystal.permuted(order.tolist())])
-    _close("energy per atom", permuted.energy_ev_per_atom, given.energy_ev_per_atom, tol_ev)
-    _close("forces", permuted.forces_ev_per_ang, given.forces_ev_per_ang[order], 10 * tol_ev)
+    return _worst(
+        _close("energy per atom", permuted.energy_ev_per_atom, given.energy_ev_per_atom, tol_ev),
+        _close("forces", permuted.forces_ev_per_ang, given.forces_ev_per_ang[order], 10 * tol_ev),
+    )
 
 
-def check_translation(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> None:
+def check_translation(potential: Potential, crystal: Crystal, *, tol_ev: float = 1e-5) -> Deviation:
     """Moving all atoms, some of them across the cell's border, changes nothing."""
     shifted = crystal.with_cell(crystal.lattice, crystal.frac_coords + np.array([0.31, 1.7, -0.55]))
     wrapped = crystal.with_cell(crystal.lattice, shifted.frac_coords % 1.0)
     given, *others = _points(potential, [crystal, shifted, wrapped])
-    for other in others:
-        _close_points(other, given, tol_ev)
+    return _worst(*(_close_points(other, given, tol_ev) for other in others))
 
 
 def check_unknown_element(potential: Potential, crystal: Crystal) -> None:
@@ -233,16 +312,20 @@ def check_unknown_element(potential: Potential, crystal: Crystal) -> None:
     unknown = min(frozenset(ATOMIC_NUMBERS.values()) - potential.elements)
     stranger = Crystal(4.0 * np.eye(3), np.zeros((1, 3)), [unknown])
     outcomes = potential.evaluate([stranger, crystal])
-    assert isinstance(outcomes[0], Failed), f"element {unknown} passed"
-    assert isinstance(outcomes[1], SinglePoint), f"{crystal.formula} failed: {outcomes[1].reason}"
+    if not isinstance(outcomes[0], Failed):
+        raise Violation(f"element {unknown} passed")
+    if isinstance(outcomes[1], Failed):
+        raise Violation(f"{crystal.formula} failed: {outcomes[1].reason}")
 
 
 def _points(potential: Potential, crystals: Sequence[Crystal]) -> list[SinglePoint]:
     points: list[SinglePoint] = []
     for outcome in potential.evaluate(crystals):
-        assert isinstance(outcome, SinglePoint), f"evaluation failed: {outcome.reason}"
+        if isinstance(outcome, Failed):
+            raise Violation(f"evaluation failed: {outcome.reason}")
         points.append(outcome)
-    assert len(points) == len(crystals), f"{len(points)} results for {len(crystals)} crystals"
+    if len(points) != len(crystals):
+        raise Violation(f"{len(points)} results for {len(crystals)} crystals")
     return points
 
 
@@ -257,10 +340,16 @@ def _inverse(crystal: Crystal) -> NDArray[np.float64]:
     return np.asarray(np.linalg.inv(crystal.lattice))
 
 
-def _close_points(one: SinglePoint, other: SinglePoint, tol_ev: float) -> None:
-    _close("energy per atom", one.energy_ev_per_atom, other.energy_ev_per_atom, tol_ev)
-    _close("forces", one.forces_ev_per_ang, other.forces_ev_per_ang, 10 * tol_ev)
-    _close("stress", one.stress_ev_per_ang3, other.stress_ev_per_ang3, tol_ev)
+def _close_points(one: SinglePoint, other: SinglePoint, tol_ev: float) -> Deviation:
+    return _worst(
+        _close("energy per atom", one.energy_ev_per_atom, other.energy_ev_per_atom, tol_ev),
+        _close("forces", one.forces_ev_per_ang, other.forces_ev_per_ang, 10 * tol_ev),
+        _close("stress", one.stress_ev_per_ang3, other.stress_ev_per_ang3, tol_ev),
+    )
+
+
+def _worst(*deviations: Deviation) -> Deviation:
+    return max(deviations, key=lambda deviation: deviation.value / deviation.tolerance)
 
 
 def _close(
@@ -268,8 +357,12 @@ def _close(
     found: float | NDArray[np.float64],
     expected: float | NDArray[np.float64],
     tol: float,
-) -> None:
+) -> Deviation:
     shapes = np.shape(found), np.shape(expected)
-    assert shapes[0] == shapes[1], f"{what} have shape {shapes[0]}, expected {shapes[1]}"
-    deviation = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
-    assert deviation < tol, f"{what} deviates by {deviation:.3g}, tolerance {tol:.3g}"
+    if shapes[0] != shapes[1]:
+        raise Violation(f"{what} have shape {shapes[0]}, expected {shapes[1]}")
+    value = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+    deviation = Deviation(what, value, tol)
+    if not value < tol:  # nor is NaN
+        raise Violation(f"{what} deviates by {value:.3g}, tolerance {tol:.3g}", deviation)
+    return deviation

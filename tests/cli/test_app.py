@@ -8,7 +8,17 @@ import pytest
 
 import ray_matdesign
 
-COMMANDS = ["run", "sample", "train", "relax", "score", "reference", "report", "config"]
+COMMANDS = [
+    "run",
+    "sample",
+    "train",
+    "relax",
+    "score",
+    "reference",
+    "potential",
+    "report",
+    "config",
+]
 
 
 def test_help_names_every_command(command) -> None:
@@ -17,7 +27,9 @@ def test_help_names_every_command(command) -> None:
     assert all(f" {name} " in shown.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "reference build", "reference info", "config show"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "reference build", "reference info", "config show", "potential check"]
+)
 def test_every_command_explains_itself(command, name: str) -> None:
     shown = command(*name.split(), "--help")
     assert shown.status == 0

@@ -60,3 +60,12 @@ def test_bad_options_are_one_line(command, options: list[str], problem: str) -> 
     assert (outcome.status, outcome.out) == (2, "")
     (line,) = outcome.err.splitlines()
     assert problem in line
+
+
+def test_one_thread_computes_unless_told(command) -> None:
+    import torch
+
+    assert command("sample", "-n", 1, *TOY, "--threads", 2).status == 0
+    assert torch.get_num_threads() == 2
+    assert command("sample", "-n", 1, *TOY).status == 0
+    assert torch.get_num_threads() == 1

@@ -36,8 +36,9 @@ def steps_of(folder: str) -> list[int]:
 
 
 def test_a_dry_run_prints_the_settings(command, salts: Path) -> None:
-    outcome = command("train", salts, "steps=7", "--backend", "ray", "--workers", 3, "--dry-run")
-    execution = TrainExecutionSettings(backend="ray", workers=3)
+    shares = ("--backend", "ray", "--workers", 3, "--threads", 4)
+    outcome = command("train", salts, "steps=7", *shares, "--dry-run")
+    execution = TrainExecutionSettings(backend="ray", workers=3, cpus_per_worker=4)
     expected = TrainSettings(steps=7, execution=execution)
     assert load_settings(TrainSettings, outcome.out, "stdout") == expected
 

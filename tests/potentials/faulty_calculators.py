@@ -35,3 +35,11 @@ class EnergyOnly(Calculator):
     """No forces, no stress."""
 
     implemented_properties = ("energy",)
+
+
+class Sloppy(EMT):
+    """EMT whose forces are five per cent too large, as if of other units than its energies."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        self.results["forces"] = 1.05 * self.results["forces"]

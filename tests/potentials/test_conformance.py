@@ -9,9 +9,16 @@ import pytest
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.potentials import POTENTIALS, conformance, load_potential
 from ray_matdesign.potentials.chgnet import ChgnetPotential
-from ray_matdesign.potentials.conformance import DOUBLE_PRECISION, strained_crystals, violations
+from ray_matdesign.potentials.conformance import (
+    DOUBLE_PRECISION,
+    SINGLE_PRECISION,
+    TooFewCrystals,
+    examine,
+    violations,
+)
 from ray_matdesign.potentials.emt import EmtPotential
 from ray_matdesign.potentials.protocol import Failed
+from ray_matdesign.potentials.strained import strained_crystals
 
 EMT = "ase.calculators.emt:EMT"
 
@@ -98,7 +105,7 @@ def test_a_deviation_is_given_with_its_tolerance(alloys: list[Crystal]) -> None:
 
 
 def test_too_few_crystals_are_refused(emt: EmtPotential, alloys: list[Crystal]) -> None:
-    with pytest.raises(ValueError, match="two crystals it knows"):
+    with pytest.raises(TooFewCrystals, match="two crystals it knows"):
         violations(emt, alloys[:1])
 
 
@@ -108,3 +115,42 @@ def test_strained_crystals_hold_only_what_may_occur() -> None:
     assert len(crystals) == 2
     assert all(crystal.elements <= elements for crystal in crystals)
     assert strained_crystals(frozenset({2})) == []
+
+
+def test_what_passes_is_measured_too(emt: EmtPotential, alloys: list[Crystal]) -> None:
+    told: list[tuple[int, int]] = []
+    findings = examine(emt, alloys, progress=lambda done, total: told.append((done, total)))
+    assert told == [(k + 1, len(findings)) for k in range(len(findings))]
+    assert not any(finding.problem for finding in findings)
+    by_check = {(f.check, f.formula): f.deviation for f in findings}
+    assert {check for check, _ in by_check} == {
+        *("supercell", "permutation", "translation", "forces", "stress"),
+        *("batch", "unknown element"),
+    }
+    assert by_check.pop(("unknown element", "")) is None
+    for deviation in by_check.values():
+        assert deviation is not None
+        assert 0 <= deviation.value < deviation.tolerance
+    forces = by_check["forces", "Al"]
+    # Central differences err by the third derivative of the energy times the step squared, over
+    # six; with steps of 0.005 Angstrom on bonds as stiff as aluminium's that is some 1e-4.
+    assert forces is not None
+    assert (forces.quantity, forces.unit) == ("forces", "eV/Angstrom")
+    assert 1e-6 < forces.value < 1e-3
+    assert forces.tolerance == SINGLE_PRECISION.force_ev_per_ang
+
+
+class Fragile(EmtPotential):
+    """EMT that raises where it should have returned a failure."""
+
+    def evaluate(self, crystals):
+        if len(crystals) > 6:
+            raise RuntimeError("out of\nmemory")
+        return super().evaluate(crystals)
+
+
+def test_an_exception_fails_the_check_it_happens_in(pairs: list[Crystal]) -> None:
+    findings = examine(Fragile(), pairs)
+    raised = {finding.check for finding in findings if finding.problem}
+    assert raised == {"forces", "stress"}  # which ask for many crystals at once
+    assert violations(Fragile(), pairs)[0].endswith(": raised RuntimeError: out of memory")

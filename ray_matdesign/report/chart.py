@@ -80,8 +80,17 @@ class Chart:
         bottom = self.height - BOTTOM
         return bottom - (value - low) / (high - low) * (bottom - self.top)
 
-    def axes(self, x_label: str, y_label: str, *, percent: bool = False) -> None:
-        """Draws grid, ticks and axis titles; call it before anything else."""
+    def axes(
+        self, x_label: str, y_label: str, *, percent: bool = False, whole: bool = False
+    ) -> None:
+        """Draws grid, ticks and axis titles; call it before anything else.
+
+        Args:
+            x_label: Title of the horizontal axis.
+            y_label: Title of the vertical one.
+            percent: The vertical axis is a share.
+            whole: The horizontal axis counts: no ticks between whole numbers.
+        """
         left, right = LEFT, self.width - self.right
         bottom = self.height - BOTTOM
         ticks = nice_ticks(*self.y_range)
@@ -94,6 +103,8 @@ class Chart:
                 f'text-anchor="end">{label}</text>'
             )
         x_ticks = nice_ticks(*self.x_range, wanted=8 if self.width > 700 else 4)
+        if whole:
+            x_ticks = [tick for tick in x_ticks if tick == round(tick)]
         for tick, label in zip(x_ticks, tick_labels(x_ticks), strict=True):
             x = self.x(tick)
             self._marks.append(f'<path class="rule" d="M{x:.1f} {bottom:.1f}v5"/>')

@@ -45,7 +45,7 @@ def learning_chart(run: RunData, term: ObjectiveTerm, prop: Property) -> str | N
     marks = reward_marks(term, prop)
     y_range = _reaching(padded(np.concatenate([found.low, found.high])), [m for m, _ in marks])
     chart = Chart(_from_zero(found.spent), y_range, WIDE, TALL, right=24, top=34)
-    chart.axes("Property evaluations spent", prop.axis)
+    chart.axes("Property evaluations spent", prop.axis, whole=True)
     _loop_axis(chart, found)
     for value, label in marks:
         chart.level(value, label)
@@ -64,7 +64,7 @@ def reward_chart(run: RunData) -> str | None:
     if len(found.loops) < 2:
         return None
     chart = Chart(_from_zero(found.spent), (0.0, 1.04), right=58)
-    chart.axes("Property evaluations spent", "Reward")
+    chart.axes("Property evaluations spent", "Reward", whole=True)
     chart.level(run.config.objective.reward_threshold, "hit threshold")
     _band_and_mean(chart, found)
     chart.line(found.spent, moving_average(found.best), "quiet dashed")
@@ -123,7 +123,7 @@ def fractions_chart(run: RunData) -> str | None:
         return None
     loops = loop_values(run, "loop")
     chart = Chart((float(loops[0]), float(loops[-1])), (0.0, 1.0), WIDE, 340, right=76)
-    chart.axes("Loop", "Share of crystals asked for", percent=True)
+    chart.axes("Loop", "Share of crystals asked for", percent=True, whole=True)
     ends = []
     names = {"valid": "valid", "unique": "unique", "novel": "novel", "stable": "stable"}
     for name, label in names.items():
@@ -167,7 +167,7 @@ def health_charts(run: RunData) -> list[tuple[str, str]]:
         if np.isfinite(values).sum() < 2:
             continue
         chart = Chart((float(loops[0]), float(loops[-1])), _health_range(values), 360, 190)
-        chart.axes("Loop", "")
+        chart.axes("Loop", "", whole=True)
         if len(values) >= 15:
             chart.dots(loops, values, "quiet", radius=1.6)
         chart.line(loops, moving_average(values), "accent")

@@ -90,7 +90,7 @@ def _header(run: RunData) -> str:
     return (
         '<header><p class="eyebrow">Crystal design run</p>'
         f"<h1>{escape(run.config.name)}</h1>"
-        f'<p class="objective">{objective_sentence(run.config, run.properties)}</p>'
+        f'<p class="objective">{objective_sentence(run.config, run.properties, run.limited)}</p>'
         f'<p class="facts">{line}</p>{_status(run)}{_tiles(run)}</header>'
     )
 

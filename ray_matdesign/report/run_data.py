@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,15 +59,30 @@ class RunData:
     @property
     def properties(self) -> tuple[Property, ...]:
         """The objective's properties, in its order, with the names and units the run recorded."""
-        terms = self.config.objective.terms
-        recorded = self.objective.get("terms")
-        if not isinstance(recorded, list) or len(recorded) != len(terms):
-            return tuple(property_of(term.scorer) for term in terms)
+        return self._recorded("terms", [term.scorer for term in self.config.objective.terms])
+
+    @property
+    def limited(self) -> tuple[Property, ...]:
+        """The properties of the objective's filters, in their order; some may be terms as well."""
+        terms = [term.scorer for term in self.config.objective.terms]
+        limits = [limit.scorer for limit in self.config.objective.filters]
+        alone = [scorer for scorer in limits if scorer not in terms]
+        told = {
+            **dict(zip(terms, self.properties, strict=True)),
+            **dict(zip(alone, self._recorded("filters", alone), strict=True)),
+        }
+        return tuple(told[scorer] for scorer in limits)
+
+    def _recorded(self, kind: str, scorers: Sequence[str]) -> tuple[Property, ...]:
+        """Scorers as the run recorded them; those that it did not, by name alone."""
+        recorded = self.objective.get(kind)
+        if not isinstance(recorded, list) or len(recorded) != len(scorers):
+            return tuple(property_of(scorer) for scorer in scorers)
         return tuple(
             property_of(str(told["name"]), told["unit"], told.get("source"))
             if isinstance(told, Mapping) and "name" in told and isinstance(told.get("unit"), str)
-            else property_of(term.scorer)
-            for told, term in zip(recorded, terms, strict=True)
+            else property_of(scorer)
+            for told, scorer in zip(recorded, scorers, strict=True)
         )
 
 

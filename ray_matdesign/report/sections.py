@@ -29,6 +29,12 @@ from ray_matdesign.report.wording import duration, share
 NO_CURVE = "A learning curve needs two finished loops with evaluated crystals."
 NO_TREND = "A trend needs two finished loops."
 REJECTION_ROWS = 12
+COST_CLASSES = {
+    "cheap": "from composition or structure alone (cheap)",
+    "mlip": "with the potential or a neural network (mlip)",
+    "dft": "by density functional theory (dft)",
+}
+"""What a scorer's cost class means."""
 
 
 def empty(text: str) -> str:
@@ -112,10 +118,15 @@ def _spending(run: RunData) -> str:
     counts, recalled = last.get("computed_by_cost_total"), last.get("recalled_total")
     if not isinstance(counts, Mapping) or not isinstance(recalled, Mapping):
         return ""
-    words = ", ".join(f"{count:,} {escape(str(cost))}" for cost, count in counts.items())
+    kinds = [
+        f"{count:,} {COST_CLASSES.get(str(cost), escape(str(cost)))}"
+        for cost, count in counts.items()
+        if count
+    ]
     saved = sum(recalled.values())
     cached = f"; {saved:,} more came from the cache" if saved else ""
-    return f'<p class="hint">Property values computed, by cost class: {words}{cached}.</p>'
+    words = f"{', '.join(kinds) or 'none'}{cached}"
+    return f'<p class="hint">Property values computed, filters included: {words}.</p>'
 
 
 def _rejections(run: RunData) -> str:
@@ -230,9 +241,10 @@ def caveats(run: RunData) -> str:
     """What the numbers do and do not mean."""
     potential = escape(str(run.objective.get("potential") or run.config.potential.name))
     limit = run.config.stability.max_e_above_hull_ev_per_atom
+    told = {prop.name: prop for prop in (*run.properties, *run.limited)}
     sources = "".join(
         f"<li><b>{escape(prop.label)}</b>: {escape(prop.source)}.</li>"
-        for prop in run.properties
+        for prop in told.values()
         if prop.source
     )
     return (

@@ -171,7 +171,11 @@ def funnel(run: RunData) -> list[Stage]:
         ("Stable", table["stable"], f"at most {limit:g} eV/atom above the reference hull"),
         ("Unique", table["unique"], "first of its kind in its loop"),
         ("Novel", table["novel"], "not in the reference set"),
-        ("Evaluated", table["evaluated"], "property paid for, within each loop's budget"),
+        (
+            "Evaluated",
+            table["evaluated"],
+            "past the filters, if any; property paid for, within each loop's budget",
+        ),
     ]
     waived = {"stable", "unique", "novel"} - set(run.config.stability.require)
     stages = [Stage("Sampled", len(table), "drawn from the policy")]

@@ -53,6 +53,11 @@ class Property:
         return self.label if kept else self.label[:1].lower() + self.label[1:]
 
     @property
+    def one(self) -> str:
+        """The label within a sentence, with its article."""
+        return f"{'an' if self.in_text[:1] in 'aeiou' else 'a'} {self.in_text}"
+
+    @property
     def suffix(self) -> str:
         """What follows a number: a space and the unit, or nothing."""
         return f" {self.unit}" if self.unit else ""
@@ -64,6 +69,7 @@ LABELS: dict[str, str] = {
     "price": "Price of the elements",
     "abundance": "Crustal abundance",
     "formation_energy": "Formation energy",
+    "e_above_hull": "Energy above the hull",
     "magnetic_density": "Magnetic density",
     "bulk_modulus": "Bulk modulus",
     "shear_modulus": "Shear modulus",
@@ -160,16 +166,16 @@ def duration(seconds: float) -> str:
 def goal(term: ObjectiveTerm, prop: Property) -> str:
     """One term of the objective as a clause: what is sought, and where reward is 0, 1/2 and 1."""
     transform = term.transform
-    label, unit = prop.in_text, prop.suffix
+    label, one, unit = prop.in_text, prop.one, prop.suffix
     match transform:
         case AscendingTransform():
             return (
-                f"as high a {label} as possible (reward 0 at {setting(transform.min)}{unit}, "
+                f"as high {one} as possible (reward 0 at {setting(transform.min)}{unit}, "
                 f"1 from {setting(transform.max)}{unit})"
             )
         case DescendingTransform():
             return (
-                f"as low a {label} as possible (reward 1 up to {setting(transform.min)}{unit}, "
+                f"as low {one} as possible (reward 1 up to {setting(transform.min)}{unit}, "
                 f"0 from {setting(transform.max)}{unit})"
             )
         case SigmoidTransform() | ReverseSigmoidTransform():
@@ -178,11 +184,11 @@ def goal(term: ObjectiveTerm, prop: Property) -> str:
             return f"a {wish} {label} (a sigmoid with reward 1/2 at {middle}{unit})"
         case DoubleSigmoidTransform():
             ends = f"{setting(transform.low)} and {setting(transform.high)}{unit}"
-            return f"a {label} between {ends} (a double sigmoid with reward 1/2 at either)"
+            return f"{one} between {ends} (a double sigmoid with reward 1/2 at either)"
         case StepTransform():
-            return f"a {label} {span(transform.low, transform.high)}{unit} (reward 1, else 0)"
+            return f"{one} {span(transform.low, transform.high)}{unit} (reward 1, else 0)"
         case TargetTransform():
-            return _target_goal(transform, label, unit)
+            return _target_goal(transform, one, unit)
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -196,17 +202,22 @@ def span(low: float | None, high: float | None) -> str:
 
 def limit_sentence(limit: ObjectiveFilter, prop: Property) -> str:
     """What a filter lets through."""
-    return f"Only crystals with a {prop.in_text} {span(limit.min, limit.max)}{prop.suffix} count."
+    return f"Only crystals with {prop.one} {span(limit.min, limit.max)}{prop.suffix} count."
 
 
-def _target_goal(transform: TargetTransform, label: str, unit: str) -> str:
+def least_sentence(score: float, prop: Property) -> str:
+    """What a term's least score turns down."""
+    return f"A reward below {setting(score)} for the {prop.in_text} alone means none at all."
+
+
+def _target_goal(transform: TargetTransform, one: str, unit: str) -> str:
     full = (
         f"within {setting(transform.min_distance)}{unit} of it"
         if transform.min_distance
         else "at the target"
     )
     return (
-        f"a {label} of {setting(transform.target)}{unit} (reward 1 {full}, "
+        f"{one} of {setting(transform.target)}{unit} (reward 1 {full}, "
         f"0 from {setting(transform.max_distance)}{unit} away)"
     )
 
@@ -219,12 +230,15 @@ _AGGREGATIONS = {
 }
 
 
-def objective_sentence(config: RunConfig, properties: Sequence[Property]) -> str:
+def objective_sentence(
+    config: RunConfig, properties: Sequence[Property], limited: Sequence[Property]
+) -> str:
     """The objective in HTML-safe words: a sentence, and one for each filter.
 
     Args:
         config: Of the run.
         properties: Of the terms, in their order.
+        limited: Of the filters, likewise.
     """
     terms = config.objective.terms
     clauses = [goal(term, prop) for term, prop in zip(terms, properties, strict=True)]
@@ -236,9 +250,8 @@ def objective_sentence(config: RunConfig, properties: Sequence[Property]) -> str
     text = "Crystals with " + "; and ".join(clauses)
     if len(clauses) > 1:
         text += f"; {_AGGREGATIONS[config.objective.aggregation]}"
-    told = {term.scorer: prop for term, prop in zip(terms, properties, strict=True)}
-    limits = [
-        limit_sentence(limit, told.get(limit.scorer) or property_of(limit.scorer))
-        for limit in config.objective.filters
-    ]
+    pairs = zip(terms, properties, strict=True)
+    limits = [least_sentence(term.min_score, prop) for term, prop in pairs if term.min_score]
+    filters = zip(config.objective.filters, limited, strict=True)
+    limits += [limit_sentence(limit, prop) for limit, prop in filters]
     return " ".join([escape(text) + ".", *map(escape, limits)])

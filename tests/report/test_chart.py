@@ -46,3 +46,11 @@ def test_missing_points_break_a_line_and_the_picture_stays_well_formed() -> None
         float(t.get("y", "0")) for t in picture.iter("text") if "end-label" in t.get("class", "")
     )
     assert min(np.diff(heights)) >= 14.9
+
+
+def test_loops_are_counted_in_whole_numbers() -> None:
+    chart = Chart((1.0, 4.0), (0.0, 1.0), width=1120.0)
+    chart.axes("Loop", "", whole=True)
+    picture = chart.svg("t", "d")
+    assert all(f'text-anchor="middle">{loop}</text>' in picture for loop in (1, 2, 3, 4))
+    assert ">1.5<" not in picture

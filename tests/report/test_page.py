@@ -103,14 +103,18 @@ def test_every_transform_has_its_charts(make_run: RunMaker, transform: dict[str,
 
 def test_what_the_properties_took_is_told_where_it_was_counted(make_run: RunMaker) -> None:
     directory = make_run(loops=2)
-    assert "by cost class" not in outline(build_report(directory)).text
+    assert "Property values computed" not in outline(build_report(directory)).text
     log = directory / "metrics.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     rows[-1]["computed_by_cost_total"] = {"cheap": 1200, "mlip": 32, "dft": 0}
     rows[-1]["recalled_total"] = {"bulk_modulus": 7}
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = outline(build_report(directory)).text
-    assert "by cost class: 1,200 cheap, 32 mlip, 0 dft; 7 more came from the cache." in text
+    assert (
+        "computed, filters included: 1,200 from composition or structure alone (cheap), 32 with "
+        "the potential or a neural network (mlip); 7 more came from the cache."
+    ) in text
+    assert "dft" not in text.split("Property values computed")[1].split(".")[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,25 @@ def test_a_finished_run_is_complete_and_without_notices(finished_run: Path) -> N
     assert run.notices == ()
     assert len(run.candidates) == 8 * 32
     assert [prop.axis for prop in run.properties] == ["Mass density (g/cm³)"]
+
+
+def test_filters_bring_their_units(make_run: RunMaker) -> None:
+    directory = make_run(
+        loops=1,
+        objective={
+            "terms": [{"scorer": "density", "transform": {"kind": "step", "low": 5}}],
+            "filters": [{"scorer": "density", "max": 20}, {"scorer": "price", "max": 100}],
+        },
+    )
+    told = json.loads((directory / "objective.json").read_text())
+    told["filters"] = [{"name": "price", "unit": "USD/kg", "source": "a table"}]
+    (directory / "objective.json").write_text(json.dumps(told))
+    limited = read_run(directory).limited
+    assert [prop.axis for prop in limited] == [
+        "Mass density (g/cm³)",
+        "Price of the elements (USD/kg)",
+    ]
+    assert limited[1].source == "a table"
 
 
 def test_a_run_in_progress_is_known_by_its_lock(make_run: RunMaker) -> None:

@@ -96,11 +96,24 @@ def test_goals(transform: dict[str, object], words: str) -> None:
 
 def test_filters_are_told_after_the_objective() -> None:
     config = load_run_config(
-        "density", ["objective.filters=[{scorer: density, max: 20}, {scorer: hhi, min: 1, max: 2}]"]
+        "density",
+        [
+            "objective.filters=[{scorer: density, max: 20}, {scorer: price, min: 1, max: 2}]",
+            "objective.terms.0.min_score=0.25",
+        ],
     )
-    text = objective_sentence(config, [property_of("density", "g/cm3")])
+    density, price = property_of("density", "g/cm3"), property_of("price", "USD/kg")
+    text = objective_sentence(config, [density], [density, price])
+    assert "A reward below 0.25 for the mass density alone means none at all." in text
     assert "Only crystals with a mass density of at most 20 g/cm³ count." in text
-    assert text.endswith("a Herfindahl–Hirschman index from 1 to 2 count.")
+    assert text.endswith("a price of the elements from 1 to 2 USD/kg count.")
+
+
+def test_articles_agree() -> None:
+    transform = {"kind": "descending", "min": 0, "max": 0.1}
+    term = ObjectiveTerm.model_validate({"scorer": "e_above_hull", "transform": transform})
+    words = goal(term, property_of("e_above_hull", "eV/atom"))
+    assert words.startswith("as low an energy above the hull as possible (reward 1 up to 0 eV/atom")
 
 
 def test_a_users_scorer_is_called_by_its_name() -> None:

@@ -59,7 +59,7 @@ SOURCE = "CRC Handbook of Chemistry and Physics, Cp at 298.15 K, less expansion^
 LABELS = "labels/matcalc_alexandria-binary-pbe-phonon-2025.1.json.gz"
 MOST_LABEL_ATOMS = 8
 """Larger cells cost minutes each."""
-N_LABELS, QUICK = 60, 5
+N_LABELS, QUICK = 80, 5
 
 
 def validate(data: Path | None, *, quick: bool, pool: ProcessPoolExecutor) -> list[Validation]:

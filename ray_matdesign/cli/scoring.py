@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ray_matdesign.cli.relax import relax_all
 from ray_matdesign.config.import_path import load_object
@@ -19,12 +20,18 @@ from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.validity import check
 from ray_matdesign.potentials.protocol import Failed
 from ray_matdesign.potentials.registry import load_potential
-from ray_matdesign.rewards.objective import SCORERS, Evaluation, Objective, build_objective
-from ray_matdesign.rewards.scorer import Bench, Scorer, Specimen
+from ray_matdesign.rewards.cache import ScoreCache, open_cache
+from ray_matdesign.rewards.objective import (
+    SCORERS,
+    Evaluation,
+    Objective,
+    Probe,
+    build_objective,
+    shelf_of,
+)
+from ray_matdesign.rewards.scorer import Bench, CostClass, Scorer, Specimen
 from ray_matdesign.stability.reference import ReferenceSet
 
-Found = tuple[Mapping[str, float], Mapping[str, str], float | None]
-"""Value by scorer, reason by scorer where there is none, and the reward."""
 _GEOMETRY = PrefilterSettings(smact=False)
 """Any composition may be scored; atoms on top of each other may not."""
 
@@ -37,20 +44,38 @@ class Verdict:
         row: Cells under :attr:`Judge.columns`, ``None`` where there is no value; empty if the
             crystal could not be treated at all.
         problems: Why something is missing, a line each.
+        computed: Values found for it that a cache would keep.
+        recalled: Values the cache held.
     """
 
     row: tuple[object, ...]
     problems: tuple[str, ...]
+    computed: int = 0
+    recalled: int = 0
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Scorers with their instruments, and a recipe's objective where one was asked for."""
+    """Scorers with their instruments, and a recipe's objective where one was asked for.
+
+    Attributes:
+        bench: The instruments.
+        relaxation: How crystals are brought to rest.
+        probes: The scorers, with the places their values are kept.
+        objective: The recipe's.
+        cache: Folder the values are kept in.
+    """
 
     bench: Bench
     relaxation: RelaxationSettings
-    scorers: tuple[Scorer, ...]
+    probes: tuple[Probe, ...]
     objective: Objective | None = None
+    cache: Path | None = None
+
+    @property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """In the order of their columns."""
+        return tuple(probe.scorer for probe in self.probes)
 
     @property
     def columns(self) -> list[str]:
@@ -70,29 +95,36 @@ class Judge:
             if isinstance(specimen, Failed):
                 verdicts.append(Verdict((), (specimen.reason,)))
             else:
-                values, failures, reward = next(scored)
-                missing = (f"no {name}: {reason}" for name, reason in failures.items())
-                row = self._row(specimen, values, reward)
-                verdicts.append(Verdict(row, (*remarks, *missing)))
+                verdicts.append(self._verdict(specimen, remarks, next(scored)))
         return verdicts
 
-    def _evaluate(self, specimens: Sequence[Specimen]) -> list[Found]:
-        if self.objective:
-            found = self.objective.evaluate(specimens)
-            return [(e.values, _problems(e), e.reward) for e in found]
-        columns = [scorer.score(specimens) for scorer in self.scorers]
-        names = [scorer.name for scorer in self.scorers]
-        results: list[Found] = []
-        for row in zip(*columns, strict=True):
-            cells = dict(zip(names, row, strict=True))
-            failures = {n: c.reason for n, c in cells.items() if isinstance(c, Failed)}
-            values = {n: c for n, c in cells.items() if not isinstance(c, Failed)}
-            results.append((values, failures, None))
-        return results
+    def _verdict(self, specimen: Specimen, remarks: Sequence[str], found: Evaluation) -> Verdict:
+        missing = (f"no {name}: {reason}" for name, reason in _problems(found).items())
+        return Verdict(
+            self._row(specimen, found),
+            (*remarks, *missing),
+            computed=sum(cost is not CostClass.CHEAP for cost in found.computed.values()),
+            recalled=len(found.recalled),
+        )
 
-    def _row(
-        self, specimen: Specimen, values: Mapping[str, float], reward: float | None
-    ) -> tuple[object, ...]:
+    def _evaluate(self, specimens: Sequence[Specimen]) -> list[Evaluation]:
+        if self.objective:
+            return self.objective.evaluate(specimens)
+        columns = [probe.score(specimens) for probe in self.probes]
+        return [self._evaluation(cells) for cells in zip(*columns, strict=True)]
+
+    def _evaluation(self, cells: Sequence[tuple[float | Failed, bool]]) -> Evaluation:
+        """What the scorers found for one crystal; without an objective there is no reward."""
+        found = [(s, *cell) for s, cell in zip(self.scorers, cells, strict=True)]
+        return Evaluation(
+            values={s.name: value for s, value, _ in found if not isinstance(value, Failed)},
+            failures={s.name: value.reason for s, value, _ in found if isinstance(value, Failed)},
+            reward=None,
+            computed={s.name: s.cost for s, _, held in found if not held},
+            recalled={s.name: s.cost for s, _, held in found if held},
+        )
+
+    def _row(self, specimen: Specimen, found: Evaluation) -> tuple[object, ...]:
         energies = (
             specimen.energy_ev_per_atom,
             specimen.formation_energy_ev_per_atom,
@@ -102,8 +134,8 @@ class Judge:
             specimen.crystal.formula,
             len(specimen.crystal),
             *(_known(energy) for energy in energies),
-            *(_known(values.get(scorer.name, math.nan)) for scorer in self.scorers),
-            *([reward] if self.objective else []),
+            *(_known(found.values.get(scorer.name, math.nan)) for scorer in self.scorers),
+            *([found.reward] if self.objective else []),
         )
 
     def _specimens(
@@ -157,19 +189,47 @@ class Judge:
         return Specimen(crystal, energy, formation, above), ()
 
 
-def prepare_recipe(recipe: str) -> Judge:
-    """A judge by a recipe's objective, with its potential, relaxation and reference set."""
+def prepare_recipe(recipe: str, cache: Path | None = None) -> Judge:
+    """A judge by a recipe's objective, with its potential, relaxation and reference set.
+
+    Args:
+        recipe: Its name, or a YAML file.
+        cache: Folder of values, instead of the recipe's own.
+
+    Raises:
+        CacheError: The folder cannot be made or written to.
+    """
     config = load_run_config(recipe)
     bench = _bench(config.potential, config.stability)
-    objective = build_objective(config.objective, bench)
-    return Judge(bench, config.relaxation, objective.scorers, objective)
+    if cache is None and config.cache != "off":
+        cache = Path(config.cache)
+    objective = build_objective(config.objective, bench, _cache(cache, config.potential, bench))
+    return Judge(bench, config.relaxation, objective.probes, objective, cache)
 
 
-def prepare_by_name(names: Sequence[str]) -> Judge:
-    """A judge by scorers alone, with the default potential and reference set."""
-    factories = [load_object(name, SCORERS, what="scorer") for name in dict.fromkeys(names)]
-    bench = _bench(PotentialSettings(), StabilitySettings())
-    return Judge(bench, RelaxationSettings(), tuple(factory(bench) for factory in factories))
+def prepare_by_name(names: Sequence[str], cache: Path | None = None) -> Judge:
+    """A judge by scorers alone, with the default potential and reference set.
+
+    Args:
+        names: Entries of ``SCORERS``, or import paths.
+        cache: Folder of values.
+
+    Raises:
+        CacheError: The folder cannot be made or written to.
+    """
+    factories = {name: load_object(name, SCORERS, what="scorer") for name in names}
+    chosen = PotentialSettings()
+    bench = _bench(chosen, StabilitySettings())
+    kept = _cache(cache, chosen, bench)
+    scorers: dict[str, Scorer] = {name: factory(bench) for name, factory in factories.items()}
+    probes = [Probe(s, None, None, shelf_of(s, name, {}, kept)) for name, s in scorers.items()]
+    return Judge(bench, RelaxationSettings(), tuple(probes), cache=cache)
+
+
+def _cache(folder: Path | None, chosen: PotentialSettings, bench: Bench) -> ScoreCache | None:
+    if folder is None:
+        return None
+    return open_cache(folder.expanduser(), chosen, bench.potential)
 
 
 def _bench(potential: PotentialSettings, stability: StabilitySettings) -> Bench:

@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from ray_matdesign.config.schema import PotentialSettings
 from ray_matdesign.crystals.atomic import write_atomic
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.potentials.protocol import Failed
+from ray_matdesign.potentials.protocol import Failed, Potential
 from ray_matdesign.rewards.scorer import Specimen
 
 logger = logging.getLogger(__name__)
@@ -141,6 +142,22 @@ class CacheShelf:
         if not self._complained:
             self._complained = True
             logger.warning("cache: %s; further trouble in this folder is not told", problem)
+
+
+def open_cache(folder: Path, settings: PotentialSettings, potential: Potential) -> ScoreCache:
+    """The cache of whoever scores with this potential: runs and commands share their values.
+
+    Args:
+        folder: Made if it is missing.
+        settings: What was configured.
+        potential: What was made of it.
+
+    Raises:
+        CacheError: The folder cannot be made or written to.
+    """
+    return ScoreCache(
+        folder, {"potential": settings.model_dump(mode="json"), "version": potential.name}
+    )
 
 
 def specimen_key(specimen: Specimen) -> str:

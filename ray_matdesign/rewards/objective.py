@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ray_matdesign.config.import_path import load_object
 from ray_matdesign.config.objective import ObjectiveFilter, ObjectiveSettings, ObjectiveTerm
@@ -21,6 +22,7 @@ SCORERS: dict[str, str] = {
     "price": f"{_HERE}.price:make",
     "abundance": f"{_HERE}.abundance:make",
     "formation_energy": f"{_HERE}.formation_energy:make",
+    "e_above_hull": f"{_HERE}.e_above_hull:make",
     "magnetic_density": f"{_HERE}.magnetic_density:make",
     "bulk_modulus": f"{_HERE}.elasticity:bulk_modulus",
     "shear_modulus": f"{_HERE}.elasticity:shear_modulus",
@@ -254,6 +256,22 @@ def build_scorer(asked: ObjectiveTerm | ObjectiveFilter, bench: Bench) -> Scorer
     return scorer
 
 
+def shelf_of(
+    scorer: Scorer, asked: str, options: Mapping[str, Any], cache: ScoreCache | None
+) -> CacheShelf | None:
+    """Where a cache keeps a scorer's values; ``None`` for cheap ones, or without a cache.
+
+    Args:
+        scorer: Built.
+        asked: The name it was asked for by: an entry of ``SCORERS``, or an import path.
+        options: What it was built with.
+        cache: To keep its values in.
+    """
+    if cache is None or scorer.cost is CostClass.CHEAP:
+        return None
+    return cache.shelf(scorer.name, scorer.version, SCORERS.get(asked, asked), options)
+
+
 def _probe(
     term: ObjectiveTerm | None,
     limit: ObjectiveFilter | None,
@@ -263,11 +281,7 @@ def _probe(
     asked = term or limit
     assert asked is not None
     scorer = build_scorer(asked, bench)
-    shelf = None
-    if cache is not None and scorer.cost is not CostClass.CHEAP:
-        factory = SCORERS.get(asked.scorer, asked.scorer)
-        shelf = cache.shelf(scorer.name, scorer.version, factory, asked.options)
-    return Probe(scorer, term, limit, shelf)
+    return Probe(scorer, term, limit, shelf_of(scorer, asked.scorer, asked.options, cache))
 
 
 def _explore(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.potentials.protocol import Failed, Potential
+from ray_matdesign.rewards.notebook import Notebook
 from ray_matdesign.stability.reference import ReferenceSet
 
 
@@ -47,10 +48,12 @@ class Bench:
     Attributes:
         potential: For scorers of cost class ``mlip``.
         reference: Elemental references and hull.
+        notebook: What scorers on this bench found already and may need again.
     """
 
     potential: Potential
     reference: ReferenceSet
+    notebook: Notebook = field(default_factory=Notebook, compare=False, repr=False)
 
 
 class Scorer(Protocol):

@@ -32,7 +32,7 @@ from ray_matdesign.potentials.batching import atoms_in_flight
 from ray_matdesign.potentials.protocol import Failed, Potential, Relaxed, Relaxer
 from ray_matdesign.potentials.registry import load_potential
 from ray_matdesign.potentials.relaxation import DEFAULT_OPTIMIZER, BatchRelaxer
-from ray_matdesign.rewards.cache import ScoreCache
+from ray_matdesign.rewards.cache import open_cache
 from ray_matdesign.rewards.objective import Evaluation, Objective, Probe, build_objective
 from ray_matdesign.rewards.scorer import Bench, Specimen
 from ray_matdesign.rl.executor import Payload, Role
@@ -164,7 +164,7 @@ class LearnerWorker:
         return {"weights": self._prior.weights()}
 
     def finetune(self, payload: Payload) -> Payload:
-        """``{crystals, rewards, seed, optimizer}`` to ``{weights, optimizer, ...}`` and figures.
+        """``{crystals, rewards, baseline, seed, optimizer}`` to ``{weights, optimizer, ...}``.
 
         It starts from the published weights each time, so that repeating a call after a crash gives
         the same weights.
@@ -178,6 +178,7 @@ class LearnerWorker:
             self._settings,
             payload["seed"],
             payload["optimizer"],
+            payload["baseline"],
         )
         carried: Weights | None = None
         if self._settings.optimizer_state == "carried":
@@ -246,8 +247,7 @@ def reward_worker(settings: Mapping[str, Any]) -> RewardWorker:
     bench = Bench(potential, ReferenceSet.load(stability.reference, stability))
     cache = None
     if settings["cache"] != "off":
-        instruments = {"potential": chosen.model_dump(mode="json"), "version": potential.name}
-        cache = ScoreCache(Path(settings["cache"]), instruments)
+        cache = open_cache(Path(settings["cache"]), chosen, potential)
     asked = ObjectiveSettings.model_validate(settings["objective"])
     objective = build_objective(asked, bench, cache)
     return RewardWorker(relaxer_for(potential, relaxation), relaxation, bench, objective)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ray_matdesign.config.loading import dump
+
 ATOMIC_MASS_CU = 63.546
 GRAMS_PER_CM3 = 1.66053906660
 
@@ -62,6 +64,51 @@ def test_scorers_by_name_use_the_packaged_reference(command, copper: Path) -> No
     assert float(row["density (g/cm3)"]) == pytest.approx(copper_density(2.40), rel=1e-4)
     assert float(row["hhi"]) == pytest.approx(1500)  # Gaultois et al., Chem. Mater. 2013
     assert 0.0 < float(row["formation_energy (eV/atom)"]) < 1.0  # compressed by 7 %
+
+
+def test_a_cache_is_added_to_and_looked_up(command, copper: Path, tmp_path: Path) -> None:
+    options = ["--by", "density", "--by", "bulk_modulus", "--cache", "kept"]
+    (tmp_path / "stretched.cif").write_text(copper.read_text().replace("2.4", "2.6"))
+    first = command("score", copper, *options)
+    assert first.status == 0, first.err
+    assert first.err.splitlines() == ["cache kept: 0 values recalled, 1 computed"]
+    again = command("score", copper, "stretched.cif", *options)
+    assert again.err.splitlines() == ["cache kept: 1 values recalled, 1 computed"]
+    name = "bulk_modulus (GPa)"
+    assert rows(again.out)[0][name] == rows(first.out)[0][name]
+    assert rows(again.out)[1][name] != rows(first.out)[0][name]
+    assert command("score", copper, *options[:-2]).err == ""
+
+
+def test_what_a_run_paid_for_is_recalled(command, reference: Path, tmp_path: Path) -> None:
+    import toy
+
+    term = {
+        "scorer": "toy:counted_density",
+        "options": {"log": str(tmp_path / "paid.log"), "cost": "mlip"},
+        "transform": {"kind": "target", "target": 18.0, "max_distance": 10.0},
+    }
+    changes = {"objective.terms": [term], "rl.loops": 1, "cache": "kept"}
+    (tmp_path / "toy.yaml").write_text(dump(toy.config(reference, **changes)))
+    run = command("run", "toy.yaml", "--out", "run")
+    assert run.status == 0, run.err
+    paid = (tmp_path / "paid.log").read_text()
+    scored = command("score", "run/best", "--recipe", "toy.yaml")
+    found = rows(scored.out)
+    assert scored.err.splitlines() == [f"cache kept: {len(found)} values recalled, 0 computed"]
+    assert (tmp_path / "paid.log").read_text() == paid
+    elsewhere = command("score", "run/best", "--recipe", "toy.yaml", "--cache", "other")
+    assert elsewhere.err.splitlines() == [f"cache other: 0 values recalled, {len(found)} computed"]
+    rewards = [float(row["reward"]) for row in found]
+    assert [float(row["reward"]) for row in rows(elsewhere.out)] == pytest.approx(rewards, abs=1e-3)
+
+
+def test_a_cache_that_cannot_be_used_is_one_line(command, copper: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    outcome = command("score", copper, "--by", "bulk_modulus", "--cache", "taken")
+    assert (outcome.status, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
+    assert "cache taken: File exists" in line
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
+from ray_matdesign.config.loading import load_run_config
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 from ray_matdesign.potentials.chgnet import ChgnetPotential
 from ray_matdesign.potentials.polarity import ELEMENTARY_CHARGE_OVER_EPSILON0
 from ray_matdesign.potentials.protocol import Failed
+from ray_matdesign.rewards.notebook import Notebook
+from ray_matdesign.rewards.objective import build_objective
 from ray_matdesign.rewards.predictors.refractive_index import load_packaged
 from ray_matdesign.rewards.scorer import Bench, Specimen
-from ray_matdesign.rewards.scorers import dielectric, figure_of_merit
+from ray_matdesign.rewards.scorers import band_gap, dielectric, figure_of_merit
 from tests.potentials.springs import Springs, rock_salt, simple_cubic
 
 MGO_GAP_EV = 4.4
@@ -97,6 +104,43 @@ def test_the_figure_of_merit_is_gap_times_constant():
     assert isinstance(found[0], Failed)
     (gap,) = constant.gap.score([magnesia])
     assert found[1] == pytest.approx(gap * constant.score([magnesia])[0], rel=1e-4)
+
+
+class Ledger(Notebook):
+    """A notebook that counts what had to be measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.measured: Counter[Hashable] = Counter()
+
+    def look_up(
+        self, instrument: Hashable, crystals: Sequence[Crystal], measure: Callable[..., Any]
+    ) -> list[Any]:
+        def counted(fresh: Sequence[Crystal]) -> Any:
+            self.measured[instrument] += len(fresh)
+            return measure(fresh)
+
+        return super().look_up(instrument, crystals, counted)
+
+
+def test_the_recipe_measures_each_crystal_once_for_three_scorers():
+    ledger = Ledger()
+    bench = Bench(Springs(3.0), None, ledger)  # type: ignore[arg-type]
+    objective = build_objective(load_run_config("high-kappa").objective, bench)
+    (found,) = objective.evaluate([specimen(rock_salt(12, 8))])
+    assert set(found.computed) == {"figure_of_merit", "band_gap", "dielectric"}
+    assert ledger.measured == {("band gap", "packaged"): 1, "phonons at Gamma": 1}
+    values = found.values
+    assert values["figure_of_merit"] == pytest.approx(values["band_gap"] * values["dielectric"])
+
+
+def test_a_cautious_figure_of_merit_multiplies_the_cautious_gap():
+    bench = Bench(Springs(3.0), None)  # type: ignore[arg-type]
+    magnesia = specimen(rock_salt(12, 8))
+    (gap,) = band_gap.make(bench, caution=2.0).score([magnesia])
+    (constant,) = dielectric.make(bench).score([magnesia])
+    (merit,) = figure_of_merit.make(bench, caution=2.0).score([magnesia])
+    assert merit == pytest.approx(gap * constant)
 
 
 def test_every_source_says_estimate():

@@ -11,6 +11,7 @@ from ray_matdesign.potentials.protocol import Failed
 from ray_matdesign.rewards.predictors import megnet
 from ray_matdesign.rewards.predictors.alignn import AlignnModel
 from ray_matdesign.rewards.predictors.artifact import PredictorError
+from ray_matdesign.rewards.predictors.band_gap import BandGapModel
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
 from ray_matdesign.rewards.scorers import band_gap, synthesizability
 
@@ -32,6 +33,26 @@ def test_band_gap_of_magnesia_and_copper():
     assert 3.8 < magnesia < 5.4  # 4.6 with PBE, 7.8 measured
     assert copper == 0.0
     assert americium == Failed("unknown element: Am")
+
+
+def test_caution_takes_the_spread_off_the_gap():
+    crystals = [specimen(4.21, 12, 8), specimen(4.3, 25, 8), specimen(5.05, 95, 8)]
+    bench = Bench(None, None)  # type: ignore[arg-type]
+    plain, cautious, timid = (band_gap.make(bench, caution=c) for c in (0.0, 1.5, 1000.0))
+    found = BandGapModel.load().predict([s.crystal for s in crystals])
+    assert plain.score(crystals) == [found[0].gap_ev, found[1].gap_ev, found[2]]
+    lower = [max(0.0, gap.gap_ev - 1.5 * gap.spread_ev) for gap in found[:2]]
+    assert cautious.score(crystals)[:2] == pytest.approx(lower)
+    assert found[0].spread_ev > 0.0
+    assert timid.score(crystals) == [0.0, 0.0, found[2]]
+    assert cautious.source.endswith("less 1.5 times their spread")
+
+
+def test_caution_needs_a_spread():
+    with pytest.raises(ValueError, match="caution must not be negative, got -1"):
+        band_gap.make(NOTHING, caution=-1.0)
+    with pytest.raises(ValueError, match="caution needs the packaged model, alignn gives no"):
+        band_gap.make(NOTHING, model="alignn", caution=1.0)
 
 
 def test_synthesizability_is_cheap_and_names_elements_it_does_not_know():

@@ -82,6 +82,14 @@ def test_abundance_of_silica_by_hand():
     assert score("abundance", crystal("Si O O")) == pytest.approx(math.log10(ppm), abs=1e-6)
 
 
+def test_abundance_of_sulphides_niobium_and_lutetium_is_the_crusts():
+    # The CRC Handbook: S 350, Fe 56,300, Nb 20, Lu 0.80, Ru 0.001 ppm by mass.
+    pyrite = (55.845 * 56_300 + 2 * 32.065 * 350) / (55.845 + 2 * 32.065)
+    assert score("abundance", crystal("Fe S S")) == pytest.approx(math.log10(pyrite), abs=1e-4)
+    for symbol, ppm in {"S": 350.0, "Nb": 20.0, "Lu": 0.80, "Ru": 0.001}.items():
+        assert score("abundance", crystal(symbol)) == pytest.approx(math.log10(ppm), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("name", "symbols", "element"),
     [("hhi", "Li H", "H"), ("price", "U O O", "U"), ("abundance", "Pu O O", "Pu")],
@@ -92,8 +100,9 @@ def test_an_element_missing_from_a_table_is_named(name, symbols, element):
     assert result.reason.endswith(f"tabulated for {element}")
 
 
-def test_formation_energy_is_the_one_already_known():
-    assert score("formation_energy", crystal("Mg O"), Magnet()) == -1.5
+@pytest.mark.parametrize(("name", "value"), [("formation_energy", -1.5), ("e_above_hull", 0.02)])
+def test_energies_are_those_already_known(name, value):
+    assert score(name, crystal("Mg O"), Magnet()) == value
 
 
 def test_magnetic_density_adds_moduli_of_moments():

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.potentials.protocol import Failed
+from ray_matdesign.rewards.notebook import Notebook
 from ray_matdesign.rewards.predictors.alignn import AlignnModel
 from ray_matdesign.rewards.predictors.artifact import PACKAGED
 from ray_matdesign.rewards.predictors.band_gap import BandGapModel
@@ -27,6 +28,36 @@ class GapModel(Protocol):
     def values(self, crystals: Sequence[Crystal]) -> list[float | Failed]:
         """Band gap of each crystal, eV; same order and length."""
         ...
+
+
+class CautiousGaps:
+    """The packaged ensemble's gaps, less some of the spread of its networks.
+
+    Scorers on one bench that ask the same weights have each crystal described once, whatever their
+    caution.
+
+    Args:
+        where: The weights' file, or ``packaged``.
+        caution: Spreads taken off a gap; it stays zero or more.
+        notebook: Of the bench.
+
+    Raises:
+        PredictorError: The weights are missing or damaged.
+    """
+
+    def __init__(self, where: str, caution: float, notebook: Notebook) -> None:
+        self._model = BandGapModel.load(where)
+        self._where = where
+        self._caution = caution
+        self._notebook = notebook
+
+    def values(self, crystals: Sequence[Crystal]) -> list[float | Failed]:
+        """Band gap of each crystal, eV; same order and length."""
+        found = self._notebook.look_up(("band gap", self._where), crystals, self._model.predict)
+        return [
+            gap if isinstance(gap, Failed) else max(0.0, gap.gap_ev - self._caution * gap.spread_ev)
+            for gap in found
+        ]
 
 
 class BandGap:
@@ -54,22 +85,31 @@ class BandGap:
         return self._model.values([specimen.crystal for specimen in specimens])
 
 
-def make(bench: Bench, model: str = "packaged", weights: str = "") -> BandGap:
+def make(bench: Bench, model: str = "packaged", weights: str = "", caution: float = 0.0) -> BandGap:
     """Builds the scorer.
 
     Args:
-        bench: Not used: the packaged model reads CHGNet's features whatever the potential.
+        bench: Gives the notebook; not the potential, as the packaged model reads CHGNet's features
+            whatever the potential.
         model: ``packaged``, ``megnet`` (needs ``matgl``) or ``alignn`` (needs ``alignn``).
         weights: Of ``packaged``, a file that ``python -m
             ray_matdesign.rewards.predictors.train_band_gap`` wrote; of the others, a folder.
             Empty for the packaged file, or for the other packages' downloads.
+        caution: Of ``packaged`` alone: how many standard deviations of its networks are taken off
+            each gap, so that a search for wide gaps finds no crystals the networks disagree on.
 
     Raises:
-        ValueError: An unknown model.
+        ValueError: An unknown model; a caution that is negative, or of a model without a spread.
         PredictorError: The model's package or weights are missing, or of a release that is wrong.
     """
+    if not caution >= 0.0:
+        raise ValueError(f"band_gap: caution must not be negative, got {caution}")
     if model == "packaged":
-        return BandGap(BandGapModel.load(weights or PACKAGED), SOURCES[model])
+        less = f", less {caution:g} times their spread" if caution else ""
+        gaps = CautiousGaps(weights or PACKAGED, caution, bench.notebook)
+        return BandGap(gaps, SOURCES[model] + less)
+    if caution and model in SOURCES:
+        raise ValueError(f"band_gap: caution needs the packaged model, {model} gives no spread")
     if model == "megnet":
         return BandGap(MegnetBandGap(weights or MODEL), SOURCES[model])
     if model == "alignn":

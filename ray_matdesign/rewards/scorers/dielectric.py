@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ATOMIC_MASSES_AMU, SYMBOLS
-from ray_matdesign.potentials.phonons import Phonons, PhononSettings, phonons_of
+from ray_matdesign.potentials.phonons import PhononSettings, phonons_of
 from ray_matdesign.potentials.polarity import ionic_susceptibility, optical_frequencies
 from ray_matdesign.potentials.protocol import Failed, Potential
 from ray_matdesign.rewards.predictors.composition import HEAVIEST
@@ -21,6 +23,19 @@ GAMMA_ONLY = PhononSettings(min_length_ang=0.0)
 LARGEST_ANION_CHARGE = 2.0
 """Nitrides, phosphides, arsenides and carbides share their electrons: what their ions carry along
 is 2 to 3 whatever the oxidation state (2.1 in GaAs, 2.5 in AlN, 2.7 in SiC)."""
+
+
+@dataclass(frozen=True)
+class GammaPhonons:
+    """Force constants of one crystal at zero wave vector, without phonopy's object around them.
+
+    Attributes:
+        crystal: The primitive cell they belong to, at rest.
+        force_constants: Shape ``(3 n_atoms, 3 n_atoms)``, eV/Angstrom^2.
+    """
+
+    crystal: Crystal
+    force_constants: NDArray[np.float64]
 
 
 class Dielectric:
@@ -47,7 +62,7 @@ class Dielectric:
 
     def __init__(
         self,
-        potential: Potential,
+        bench: Bench,
         gap: Scorer,
         refractive_index: RefractiveIndex,
         *,
@@ -56,9 +71,9 @@ class Dielectric:
     ) -> None:
         self.source = (
             "estimate: squared refractive index learnt from compositions, and formal charges on "
-            f"force constants of {potential.name}"
+            f"force constants of {bench.potential.name}"
         )
-        self._potential = potential
+        self._bench = bench
         self.gap = gap
         self._refractive_index = refractive_index
         self._metallic_below_ev = metallic_below_ev
@@ -89,7 +104,9 @@ class Dielectric:
                 charges[k] = states
         kept = [crystals[k] for k in charges]
         electronic = np.square(self._refractive_index.predict([c.counts for c in kept]))
-        phonons = phonons_of(kept, self._potential, GAMMA_ONLY)
+        phonons = self._bench.notebook.look_up(
+            "phonons at Gamma", kept, partial(gamma_phonons, self._bench.potential)
+        )
         for k, index, found in zip(charges, electronic, phonons, strict=True):
             ionic = found if isinstance(found, Failed) else self._ionic(found, charges[k])
             results[k] = ionic if isinstance(ionic, Failed) else float(index) + ionic
@@ -103,8 +120,8 @@ class Dielectric:
         heavy = [SYMBOLS[z] for z in crystal.counts if z > HEAVIEST]
         return Failed(f"no refractive index for {', '.join(heavy)}") if heavy else None
 
-    def _ionic(self, phonons: Phonons, states: Mapping[int, float]) -> float | Failed:
-        crystal, constants = phonons.crystal, phonons.gamma_force_constants
+    def _ionic(self, phonons: GammaPhonons, states: Mapping[int, float]) -> float | Failed:
+        crystal, constants = phonons.crystal, phonons.force_constants
         charges = np.array([states[z] for z in crystal.numbers.tolist()])
         if len(crystal) == 1:
             return 0.0
@@ -116,6 +133,16 @@ class Dielectric:
                 f"{self._softest_thz:g} THz or imaginary, the lowest at {frequencies[0]:.2f} THz"
             )
         return mean_response(constants, charges, crystal.volume)
+
+
+def gamma_phonons(potential: Potential, crystals: Sequence[Crystal]) -> list[GammaPhonons | Failed]:
+    """Force constants at zero wave vector of each crystal; same order and length."""
+    return [
+        found
+        if isinstance(found, Failed)
+        else GammaPhonons(found.crystal, found.gamma_force_constants)
+        for found in phonons_of(crystals, potential, GAMMA_ONLY)
+    ]
 
 
 def mean_response(
@@ -157,7 +184,7 @@ def make(bench: Bench, metallic_below_ev: float = 0.1, softest_thz: float = 0.5)
         if not value > 0.0:
             raise ValueError(f"dielectric: {option} must be positive, got {value}")
     return Dielectric(
-        bench.potential,
+        bench,
         band_gap.make(bench),
         load_packaged(),
         metallic_below_ev=metallic_below_ev,

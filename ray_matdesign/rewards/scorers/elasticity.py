@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.potentials.elasticity import ElasticitySettings, ElasticTensor, elastic_tensors
-from ray_matdesign.potentials.protocol import Failed, Potential
+from ray_matdesign.potentials.protocol import Failed
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
-
-REMEMBERED = 1024
-"""Tensors kept for each potential: more than any batch holds, and under a megabyte."""
-
-Outcome = ElasticTensor | Failed
 
 
 class Modulus:
     """One number of the elastic tensor, Hill's average where there is one.
 
     Strained copies of a crystal, with their ions at rest, give the tensor
-    (:func:`ray_matdesign.potentials.elasticity.elastic_tensors`). Scorers on one potential and
-    with one choice of options compute it once between them. A mechanically unstable crystal fails.
+    (:func:`ray_matdesign.potentials.elasticity.elastic_tensors`). Scorers on one bench and with one
+    choice of options compute it once between them. A mechanically unstable crystal fails.
 
     Against the measured moduli of 33 well-known crystals, CHGNet 0.3.0 orders bulk moduli well
     (Spearman 0.98, mean absolute error 24 GPa), shear moduli (0.86) and Young's moduli (0.87) less
@@ -46,55 +39,27 @@ class Modulus:
         name: str,
         unit: str,
         number: Callable[[ElasticTensor], float],
-        potential: Potential,
+        bench: Bench,
         settings: ElasticitySettings,
     ) -> None:
         self.name = name
         self.unit = unit
-        self.source = f"elastic tensor from stresses of {potential.name}, Hill average"
+        self.source = f"elastic tensor from stresses of {bench.potential.name}, Hill average"
         self._number = number
-        self._potential = potential
+        self._bench = bench
         self._settings = settings
 
     def score(self, specimens: Sequence[Specimen]) -> list[float | Failed]:
         """The number for each specimen; same order and length."""
-        crystals = [specimen.crystal for specimen in specimens]
-        outcomes = remembered_tensors(self._potential, crystals, self._settings)
+        outcomes = self._bench.notebook.look_up(
+            ("elastic tensor", self._settings),
+            [specimen.crystal for specimen in specimens],
+            partial(elastic_tensors, self._bench.potential, settings=self._settings),
+        )
         return [
             outcome if isinstance(outcome, Failed) else self._number(outcome)
             for outcome in outcomes
         ]
-
-
-_Key = tuple[ElasticitySettings, bytes, bytes, bytes]
-_remembered: WeakKeyDictionary[Potential, OrderedDict[_Key, Outcome]] = WeakKeyDictionary()
-
-
-def remembered_tensors(
-    potential: Potential, crystals: Sequence[Crystal], settings: ElasticitySettings
-) -> list[Outcome]:
-    """Elastic tensors; those the potential was asked for lately are not computed again.
-
-    Args:
-        potential: Forgotten together with its tensors.
-        crystals: Recognised by their exact arrays.
-        settings: Tensors made with others are others.
-    """
-    known = _remembered.setdefault(potential, OrderedDict())
-    keys = [_key(crystal, settings) for crystal in crystals]
-    fresh = {key: c for key, c in zip(keys, crystals, strict=True) if key not in known}
-    tensors = elastic_tensors(potential, list(fresh.values()), settings)
-    found = {key: known[key] for key in keys if key in known}
-    found |= dict(zip(fresh, tensors, strict=True))
-    known.update(found)
-    while len(known) > REMEMBERED:
-        known.popitem(last=False)
-    return [found[key] for key in keys]
-
-
-def _key(crystal: Crystal, settings: ElasticitySettings) -> _Key:
-    lattice, coords, numbers = crystal.lattice, crystal.frac_coords, crystal.numbers
-    return settings, lattice.tobytes(), coords.tobytes(), numbers.tobytes()
 
 
 def bulk_modulus(bench: Bench, **options: Any) -> Modulus:
@@ -136,4 +101,4 @@ def _modulus(
     bench: Bench,
     options: Mapping[str, Any],
 ) -> Modulus:
-    return Modulus(name, unit, number, bench.potential, ElasticitySettings(**options))
+    return Modulus(name, unit, number, bench, ElasticitySettings(**options))

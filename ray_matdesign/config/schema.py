@@ -16,9 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
-
 # A run's settings are found here, whichever module defines them.
+from ray_matdesign.config.algorithm import DiversitySettings as DiversitySettings
+from ray_matdesign.config.algorithm import ReplaySettings as ReplaySettings
+from ray_matdesign.config.algorithm import RLSettings as RLSettings
+from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
 from ray_matdesign.config.objective import AscendingTransform as AscendingTransform
 from ray_matdesign.config.objective import DescendingTransform as DescendingTransform
 from ray_matdesign.config.objective import ObjectiveFilter as ObjectiveFilter
@@ -28,6 +30,7 @@ from ray_matdesign.config.objective import TargetTransform as TargetTransform
 from ray_matdesign.config.objective import Transform as Transform
 from ray_matdesign.config.settings import Fraction as Fraction
 from ray_matdesign.config.settings import Settings as Settings
+from ray_matdesign.config.surrogate import SurrogateSettings as SurrogateSettings
 
 
 class ConstraintSettings(Settings):
@@ -127,54 +130,6 @@ class StabilitySettings(Settings):
     matcher_angle_tol_deg: PositiveFloat = 5.0
     require: tuple[Literal["stable", "unique", "novel"], ...] = ("stable", "unique", "novel")
     """What a candidate must be before its property is evaluated."""
-
-
-class ReplaySettings(Settings):
-    """Past good crystals, trained on again."""
-
-    capacity: PositiveInt = 100
-    draw: NonNegativeInt = 10
-    min_reward: float = 0.1
-
-
-class DiversitySettings(Settings):
-    """Penalty on formulas seen too often."""
-
-    key: Literal["formula", "elements"] = "formula"
-    tolerance: PositiveInt = 3
-    buffer: PositiveInt = 6
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.tolerance >= self.buffer:
-            raise ValueError(f"tolerance ({self.tolerance}) must be below buffer ({self.buffer})")
-        return self
-
-
-class RLSettings(Settings):
-    """The algorithm (MatInvent's defaults)."""
-
-    loops: PositiveInt = 120
-    samples: PositiveInt = 64
-    """Crystals generated in each loop."""
-    evaluations: PositiveInt = 16
-    """Property evaluations paid for in each loop, at most."""
-    top_fraction: Fraction = 0.5
-    """Share of the evaluations that is trained on."""
-    epochs: PositiveInt = 3
-    timesteps: PositiveInt = 1000
-    """Diffusion times visited in each epoch, from 1 down to 1/timesteps."""
-    accumulate: PositiveInt = 50
-    """Times whose gradients are summed before a step of Adam."""
-    lr: PositiveFloat = 1e-5
-    sigma: Annotated[float, Field(ge=0.0)] = 0.025
-    """Weight of the deviation from the prior."""
-    deviation_offset: PositiveFloat = 1.1
-    """The paper's lambda: deviation is weighted by ``offset - reward``."""
-    optimizer_state: Literal["fresh", "carried"] = "fresh"
-    """Whether Adam's moments start anew in each loop."""
-    replay: ReplaySettings = ReplaySettings()
-    diversity: DiversitySettings = DiversitySettings()
 
 
 class ExecutionSettings(Settings):

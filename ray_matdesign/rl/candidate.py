@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     """Present in the reference set."""
     FILTERED = "filtered"
     """Turned down by what is cheap to know; no property was paid for."""
+    SPARED = "spared"
+    """An earlier loop evaluated it, or the diversity filter would take its whole reward away."""
     NOT_EVALUATED = "not_evaluated"
     """Survived, but the loop's property budget was spent."""
     ABANDONED = "abandoned"

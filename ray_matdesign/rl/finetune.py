@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ray_matdesign.config.schema import RLSettings
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.generators.protocol import Policy, Weights
-from ray_matdesign.rl.losses import matinvent_loss
+from ray_matdesign.rl.losses import lesson_weights, matinvent_loss
 
 
 class Diverged(RuntimeError):
@@ -46,12 +46,13 @@ def finetune(
     settings: RLSettings,
     seed: int,
     optimizer_state: Mapping[str, NDArray[np.generic]] | None = None,
+    baseline: float | None = None,
 ) -> FinetuneReport:
     """Updates the policy in place.
 
-    Every epoch walks the diffusion times from 1 down to ``1/timesteps``; all crystals are noised to
-    the same time, with fresh noise at each, and gradients of ``accumulate`` consecutive times make
-    one step of Adam, so that each step sees a contiguous band of noise levels.
+    Every epoch walks the diffusion times downwards; all crystals are noised to the same time, with
+    fresh noise at each, and gradients of ``accumulate`` consecutive times make one step of Adam, so
+    that each step sees a contiguous band of noise levels.
 
     Args:
         policy: To be updated.
@@ -61,12 +62,14 @@ def finetune(
         settings: The algorithm's.
         seed: Of all noise.
         optimizer_state: From the last report, where moments are carried over.
+        baseline: Mean reward of late, from which advantages count.
 
     Raises:
         Diverged: The loss is not finite; the policy is then spoilt.
     """
     batch = policy.encode(crystals)
-    weights = torch.tensor(list(rewards), dtype=torch.float32)
+    earned = torch.tensor(list(rewards), dtype=torch.float32)
+    weights = lesson_weights(rewards, settings, baseline)
     noise = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=settings.lr)
     if optimizer_state is not None:
@@ -81,6 +84,7 @@ def finetune(
             denoise,
             deviation,
             weights.to(denoise.device),
+            earned.to(denoise.device),
             settings.sigma,
             settings.deviation_offset,
         )
@@ -100,8 +104,9 @@ def finetune(
 
 
 def diffusion_times(settings: RLSettings) -> Iterator[float]:
-    """Times of all micro-steps: each epoch from 1 down to ``1/timesteps``, evenly spaced."""
-    times = np.linspace(1.0, 1.0 / settings.timesteps, settings.timesteps).tolist()
+    """Times of all micro-steps: each epoch from the highest down to the lowest, evenly spaced."""
+    highest, n = settings.highest_time, settings.timesteps
+    times = np.linspace(highest, settings.lowest_time or highest / n, n).tolist()
     for _ in range(settings.epochs):
         yield from times
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from ray_matdesign.crystals.codec import encode_crystals
 from ray_matdesign.generators.protocol import Weights
-from ray_matdesign.rl import metrics, seeds, stages
+from ray_matdesign.rl import choice, metrics, seeds, stages
 from ray_matdesign.rl.candidate import Candidate, Outcome
 from ray_matdesign.rl.diversity import diversity_key, penalise
 from ray_matdesign.rl.executor import Payload
-from ray_matdesign.rl.memory import Evaluated, LongTermMemory
+from ray_matdesign.rl.memory import Evaluated, LongTermMemory, Rested
 from ray_matdesign.rl.replay import Replay, ReplayEntry
 from ray_matdesign.rl.selection import top_k
 from ray_matdesign.rl.spending import Spending
@@ -72,7 +72,9 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         candidates = stages.require_sun(candidates, tools)
     with clock("evaluate"):
         candidates = stages.screen(candidates, tools)
-        candidates = stages.evaluate(candidates, tools)
+        candidates = choice.spare(candidates, campaign.memory, tools)
+        chosen = choice.choose(candidates, campaign.memory, tools, loop)
+        candidates = stages.evaluate(candidates, tools, chosen.keys)
 
     spent = Spending()
     spent.add(candidates)
@@ -97,6 +99,7 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         "replay_size": len(campaign.replay),
         "replayed": len(replayed),
         "purged": purged,
+        **choice.hindsight(chosen, candidates),
         "trained_on": len(best) + len(replayed),
         **{k: lesson.get(k) for k in ("loss", "denoise", "deviation", "adam_steps")},
         "rejections": metrics.rejections(candidates),
@@ -119,9 +122,7 @@ def remember(
     settings = tools.config.rl.diversity
     billed = [c for c in candidates if c.billed]
     keys = {c.key: diversity_key(c.generated, settings) for c in billed}
-    campaign.memory.append(
-        Evaluated(c.key, c.loop, c.generated.formula, keys[c.key], c.reward) for c in billed
-    )
+    campaign.memory.append(_evaluated(c, keys[c.key]) for c in billed)
     rewarded = {c.key: c.reward for c in billed if c.reward is not None}
     verdict = penalise(
         [keys[key] for key in rewarded],
@@ -139,7 +140,8 @@ def learn(entries: Sequence[ReplayEntry], campaign: Campaign, tools: Tools, loop
     if not entries:
         tools.progress.note(f"loop {loop}: nothing to train on; the policy stays as it is")
         return {"adam_steps": 0}
-    lesson = stages.finetune(entries, campaign.optimizer, loop, tools)
+    baseline = campaign.memory.baseline()
+    lesson = stages.finetune(entries, campaign.optimizer, baseline, loop, tools)
     campaign.weights, campaign.optimizer = dict(lesson["weights"]), lesson["optimizer"]
     campaign.version += 1
     publish(campaign, tools)
@@ -161,6 +163,26 @@ def as_entry(candidate: Candidate, tools: Tools) -> ReplayEntry:
         diversity_key=diversity_key(candidate.generated, tools.config.rl.diversity),
         reward=candidate.penalised_reward,
         crystal=encode_crystals([candidate.generated]),
+    )
+
+
+def _evaluated(candidate: Candidate, key: str) -> Evaluated:
+    rested = None
+    if (found := candidate.assessment) is not None:
+        rested = Rested(
+            encode_crystals([found.relaxed]),
+            found.energy_ev_per_atom,
+            found.formation_energy_ev_per_atom,
+            found.e_above_hull_ev_per_atom,
+        )
+    return Evaluated(
+        key=candidate.key,
+        loop=candidate.loop,
+        formula=candidate.generated.formula,
+        diversity_key=key,
+        reward=candidate.reward,
+        values=dict(candidate.values),
+        rested=rested,
     )
 
 

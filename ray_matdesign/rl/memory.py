@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ray_matdesign.rl.spending import Spending
@@ -17,6 +17,23 @@ DIVERSITY_UP_TO_EVALUATIONS = 3000
 
 
 @dataclass(frozen=True)
+class Rested:
+    """A relaxed crystal and its energies, as plain values.
+
+    Attributes:
+        crystal: Encoded.
+        energy_ev_per_atom: The potential's.
+        formation_energy_ev_per_atom: Against the reference's elements.
+        e_above_hull_ev_per_atom: Against the reference's hull.
+    """
+
+    crystal: bytes
+    energy_ev_per_atom: float
+    formation_energy_ev_per_atom: float
+    e_above_hull_ev_per_atom: float
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """One paid evaluation.
 
@@ -26,6 +43,8 @@ class Evaluated:
         formula: Reduced formula.
         diversity_key: What the diversity filter counts.
         reward: Unpenalised; ``None`` where the evaluation failed (it is billed all the same).
+        values: Property by scorer, in the scorer's unit; those that were obtained.
+        rested: The crystal at rest; ``None`` in runs begun by versions that did not remember it.
     """
 
     key: str
@@ -33,6 +52,8 @@ class Evaluated:
     formula: str
     diversity_key: str
     reward: float | None
+    values: Mapping[str, float] = field(default_factory=dict)
+    rested: Rested | None = None
 
 
 class LongTermMemory:
@@ -95,12 +116,17 @@ class LongTermMemory:
     def baseline(self, loops: int = 3) -> float | None:
         """Mean reward of the last loops that evaluated anything; ``None`` before the first.
 
-        MatInvent computes it and does not use it; neither is it used here, but reported.
+        MatInvent computes it and does not use it; the advantage weighting counts from it.
         """
         scored = [r for r in self._records.values() if r.reward is not None]
         recent = set(sorted({r.loop for r in scored})[-loops:])
         rewards = [r.reward for r in scored if r.reward is not None and r.loop in recent]
         return sum(rewards) / len(rewards) if rewards else None
+
+    @property
+    def records(self) -> list[Evaluated]:
+        """Every evaluation, in the order they were made."""
+        return list(self._records.values())
 
     def state_dict(self) -> dict[str, Any]:
         """The records and counts as plain values."""
@@ -112,7 +138,12 @@ class LongTermMemory:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replaces the contents by a saved state."""
         self._records = {}
-        self.append(Evaluated(**record) for record in state["records"])
+        self.append(_evaluated(record) for record in state["records"])
         self.spending = Spending()
         if "spending" in state:  # not in checkpoints older than the counts
             self.spending.load_state_dict(state["spending"])
+
+
+def _evaluated(record: Mapping[str, Any]) -> Evaluated:
+    rested = record.get("rested")  # not in checkpoints of older versions
+    return Evaluated(**{**record, "rested": None if rested is None else Rested(**rested)})

@@ -100,9 +100,10 @@ def _run(
     else:
         _begin(campaign, config, directory, description)
     reference = ReferenceSet.load(config.stability.reference, config.stability)
-    tools = Tools(config, executor, reference, ledger, progress)
     described = [*description["terms"], *description["filters"]]
-    log = records.Records(directory, [scorer["name"] for scorer in described])
+    properties = tuple(scorer["name"] for scorer in described)
+    tools = Tools(config, executor, reference, ledger, progress, properties)
+    log = records.Records(directory, properties)
     log.rewind(campaign.loop)
     publish(campaign, tools)
     progress.run_started(directory=directory, first_loop=campaign.loop + 1, loops=config.rl.loops)

@@ -17,6 +17,7 @@ class Stage(IntEnum):
     SAMPLE = 0
     REPLAY = 1
     FINETUNE = 2
+    CHOICE = 3
 
 
 def sequence(run_seed: int, loop: int, stage: Stage, batch: int = 0) -> np.random.SeedSequence:

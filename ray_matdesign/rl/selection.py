@@ -18,5 +18,10 @@ def top_k(candidates: Sequence[Candidate], evaluations: int, fraction: float) ->
         evaluations: The loop's property budget.
         fraction: Share of the budget trained on.
     """
-    k = max(1, int(evaluations * fraction))
+    k = lesson_size(evaluations, fraction)
     return sorted(candidates, key=lambda c: (-(c.penalised_reward or 0.0), c.index))[:k]
+
+
+def lesson_size(evaluations: int, fraction: float) -> int:
+    """How many of a loop's crystals are trained on."""
+    return max(1, int(evaluations * fraction))

@@ -7,7 +7,7 @@ configuration alone, so that any executor gives the same candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ray_matdesign.config.schema import RunConfig, StabilitySettings
@@ -32,13 +32,19 @@ class RunFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Tools:
-    """What the steps of every loop work with."""
+    """What the steps of every loop work with.
+
+    Attributes:
+        properties: What the scorers of the objective's terms are called, in their order, then those
+            of the filters alone.
+    """
 
     config: RunConfig
     executor: Executor
     reference: ReferenceSet
     ledger: Ledger
     progress: Progress
+    properties: tuple[str, ...]
 
 
 def sample(tools: Tools, loop: int) -> list[Candidate]:
@@ -173,10 +179,18 @@ def screen(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
     return [screened(c) if c.pending else c for c in candidates]
 
 
-def evaluate(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
-    """Pays for the properties of the first survivors, as many as the budget allows."""
+def evaluate(
+    candidates: Sequence[Candidate], tools: Tools, chosen: Collection[str] | None = None
+) -> list[Candidate]:
+    """Pays for the properties of survivors, as many as the budget allows.
+
+    Args:
+        candidates: The loop's.
+        tools: The run's.
+        chosen: Keys of those to evaluate; the first ones by default.
+    """
     budget = tools.config.rl.evaluations
-    survivors = [c for c in candidates if c.pending]
+    survivors = [c for c in candidates if c.pending and (chosen is None or c.key in chosen)]
     results = _pay("score", "evaluate", survivors[:budget], tools, _specimens_payload)
 
     def evaluated(candidate: Candidate) -> Candidate:
@@ -198,7 +212,11 @@ def evaluate(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
 
 
 def finetune(
-    entries: Sequence[ReplayEntry], optimizer: Weights | None, loop: int, tools: Tools
+    entries: Sequence[ReplayEntry],
+    optimizer: Weights | None,
+    baseline: float | None,
+    loop: int,
+    tools: Tools,
 ) -> Payload:
     """Fine-tunes the published policy on generated crystals with their penalised rewards.
 
@@ -211,6 +229,7 @@ def finetune(
     payload = {
         "crystals": encode_crystals([decode_crystals(e.crystal)[0] for e in entries]),
         "rewards": [entry.reward for entry in entries],
+        "baseline": baseline,
         "seed": seeds.integer(tools.config.seed, loop, seeds.Stage.FINETUNE),
         "optimizer": optimizer,
     }

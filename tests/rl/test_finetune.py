@@ -24,6 +24,11 @@ def test_each_epoch_walks_from_pure_noise_to_the_last_step():
     assert np.allclose(np.diff(times[:1000]), -1 / 1000)
 
 
+def test_times_may_be_held_to_a_band():
+    settings = RLSettings(epochs=1, timesteps=4, highest_time=0.8, lowest_time=0.2)
+    assert list(diffusion_times(settings)) == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
 @pytest.mark.parametrize(
     ("epochs", "timesteps", "accumulate", "steps"), [(3, 100, 5, 60), (2, 10, 5, 4), (1, 7, 5, 2)]
 )
@@ -79,6 +84,7 @@ def payload(optimizer=None) -> dict:
         "crystals": encode_crystals(CRYSTALS),
         "rewards": REWARDS,
         "seed": 7,
+        "baseline": None,
         "optimizer": optimizer,
     }
 

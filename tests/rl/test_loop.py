@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 import toy
 
+from ray_matdesign.rl import plain_json
 from ray_matdesign.rl.candidate import Outcome
 from ray_matdesign.rl.executor import BatchFailed
 from ray_matdesign.rl.ledger import Ledger, LedgerError
@@ -48,7 +48,7 @@ def set_up(config, executor=None):
     executor = executor or LocalExecutor(roles_of(config))
     reference = ReferenceSet.load(config.stability.reference, config.stability)
     campaign = Campaign(toy.ToyPolicy().weights(), ReplayBuffer(config.rl.replay))
-    tools = Tools(config, executor, reference, Ledger(), Notes())
+    tools = Tools(config, executor, reference, Ledger(), Notes(), ("density",))
     publish(campaign, tools)
     return campaign, tools
 
@@ -285,7 +285,7 @@ def test_counts_add_up_over_loops_and_survive_a_checkpoint(reference, tmp_path):
     campaign, tools = set_up(config)
     paid = [run_loop(campaign, tools).metrics["computed"]["density"] for _ in range(2)]
     restored = LongTermMemory()
-    restored.load_state_dict(json.loads(json.dumps(campaign.memory.state_dict())))
+    restored.load_state_dict(plain_json.loads(plain_json.dumps(campaign.memory.state_dict())))
     assert restored.spending.computed == {"density": sum(paid)}
     assert restored.spending.computed_by_cost() == {"cheap": 0, "mlip": sum(paid), "dft": 0}
     assert restored.burden_by_cost(0.0)["mlip"] is None  # fewer than a hundred hits

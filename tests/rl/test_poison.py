@@ -44,6 +44,7 @@ POISON = {
     "overlap": Crystal(np.eye(3) * 4.0, [[0, 0, 0], [0.025, 0, 0]], [1, 1]),
     "noble gas": Crystal(FCC * 5.3, [[0, 0, 0]], [18]),
 }
+NAMES = ("magnetic_density", "formation_energy")
 BATCH = ["MgO", "1000 atoms", "overlap", "FeN", "noble gas", "LiF"]
 
 CONFIG = RunConfig.model_validate(
@@ -71,7 +72,7 @@ CONFIG = RunConfig.model_validate(
 def tools() -> stages.Tools:
     executor = LocalExecutor(roles_of(CONFIG))
     reference = ReferenceSet.load("packaged", CONFIG.stability)
-    return stages.Tools(CONFIG, executor, reference, Ledger(), Silent())
+    return stages.Tools(CONFIG, executor, reference, Ledger(), Silent(), NAMES)
 
 
 def judged(tools: stages.Tools, names: list[str]) -> dict[str, stages.Candidate]:

@@ -1,0 +1,109 @@
+"""Settings of the reinforcement learning: MatInvent's algorithm, and what goes beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from ray_matdesign.config.settings import Fraction, Settings
+from ray_matdesign.config.surrogate import SurrogateSettings
+
+GUIDED: Mapping[str, Any] = {
+    "weighting": "advantage",
+    "repeats": "spared",
+    "surrogate": {"enabled": True},
+}
+"""What ``algorithm: guided`` sets, unless it is set otherwise by name."""
+
+
+class ReplaySettings(Settings):
+    """Past good crystals, trained on again."""
+
+    capacity: PositiveInt = 100
+    draw: NonNegativeInt = 10
+    min_reward: float = 0.1
+
+
+class DiversitySettings(Settings):
+    """Penalty on formulas seen too often."""
+
+    key: Literal["formula", "elements"] = "formula"
+    tolerance: PositiveInt = 3
+    buffer: PositiveInt = 6
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.tolerance >= self.buffer:
+            raise ValueError(f"tolerance ({self.tolerance}) must be below buffer ({self.buffer})")
+        return self
+
+
+class RLSettings(Settings):
+    """The algorithm. Defaults are MatInvent's; ``algorithm: guided`` changes some of them."""
+
+    algorithm: Literal["matinvent", "guided"] = "matinvent"
+    """``matinvent`` as published, or ``guided``: other defaults for ``weighting``, ``repeats`` and
+    ``surrogate``, each of which may still be set by name."""
+    loops: PositiveInt = 120
+    samples: PositiveInt = 64
+    """Crystals generated in each loop."""
+    evaluations: PositiveInt = 16
+    """Property evaluations paid for in each loop, at most."""
+    top_fraction: Fraction = 0.5
+    """Share of the evaluations that is trained on."""
+    weighting: Literal["reward", "advantage"] = "reward"
+    """A crystal's weight in the loss: its reward (MatInvent), or ``exp(advantage / temperature)``,
+    the advantage being its reward less the mean reward of the last three loops."""
+    temperature: PositiveFloat = 0.1
+    """Of the advantage weighting; the lower, the more the best crystals count."""
+    repeats: Literal["evaluated", "spared"] = "evaluated"
+    """Whether a crystal that an earlier loop evaluated already is evaluated again (MatInvent), or
+    spared, together with those whose reward the diversity filter would take away whole."""
+    surrogate: SurrogateSettings = SurrogateSettings()
+    """Which survivors are evaluated: with MatInvent the first, with a surrogate the best guess."""
+    epochs: PositiveInt = 3
+    timesteps: PositiveInt = 1000
+    """Diffusion times visited in each epoch, from the highest down to the lowest."""
+    highest_time: Fraction = 1.0
+    """1 is pure noise."""
+    lowest_time: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """0 stands for ``highest_time / timesteps``, as no noise at all would teach nothing."""
+    accumulate: PositiveInt = 50
+    """Times whose gradients are summed before a step of Adam."""
+    lr: PositiveFloat = 1e-5
+    sigma: Annotated[float, Field(ge=0.0)] = 0.025
+    """Weight of the deviation from the prior."""
+    deviation_offset: PositiveFloat = 1.1
+    """The paper's lambda: deviation is weighted by ``offset - reward``."""
+    optimizer_state: Literal["fresh", "carried"] = "fresh"
+    """Whether Adam's moments start anew in each loop."""
+    replay: ReplaySettings = ReplaySettings()
+    diversity: DiversitySettings = DiversitySettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("algorithm") == "guided":
+            return _filled(given, GUIDED)
+        return given
+
+    @model_validator(mode="after")
+    def _times_in_order(self) -> Self:
+        if self.lowest_time >= self.highest_time:
+            raise ValueError(
+                f"lowest_time ({self.lowest_time:g}) must be below highest_time "
+                f"({self.highest_time:g})"
+            )
+        return self
+
+
+def _filled(given: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, and the preset where nothing is given, at every depth."""
+    filled = dict(given)
+    for key, value in preset.items():
+        held = filled.setdefault(key, value)
+        if isinstance(value, Mapping) and isinstance(held, Mapping):
+            filled[key] = _filled(held, value)
+    return filled

@@ -1,0 +1,72 @@
+"""The plan of the reinforcement-learning benchmark: what differs is what is said to differ."""
+
+from __future__ import annotations
+
+import pytest
+from rl_plan import BASELINE, PRIOR, Job, config_of, load_plan, measuring
+
+from ray_matdesign.rl.run import changed_settings
+
+PLAN = load_plan()
+
+
+def job(task: str, mode: str, seed: int = 0) -> Job:
+    return Job(task, mode, seed, loops=30, final=128, judged=64)
+
+
+@pytest.mark.parametrize("task", PLAN.tasks)
+def test_every_task_runs_in_every_mode(task: str) -> None:
+    for mode in PLAN.modes:
+        config = config_of(PLAN, job(task, mode, seed=2))
+        assert (config.rl.loops, config.seed) == (30, 2)
+        assert config.execution.backend == "local"
+
+
+@pytest.mark.parametrize("task", PLAN.tasks)
+def test_the_better_mode_differs_in_its_algorithm_alone(task: str) -> None:
+    changed = changed_settings(
+        config_of(PLAN, job(task, BASELINE)), config_of(PLAN, job(task, "guided"))
+    )
+    assert "rl.algorithm" in changed
+    sizes = ("samples", "evaluations", "epochs", "timesteps", "accumulate", "lr", "sigma")
+    assert not {f"rl.{name}" for name in sizes} & set(changed)
+    assert all(key.startswith("rl.") for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("ablated", "keys"),
+    [
+        ("matinvent-no-replay", ["rl.replay.draw"]),
+        ("matinvent-no-diversity", ["rl.diversity.buffer", "rl.diversity.tolerance"]),
+        ("matinvent-no-prior", ["rl.sigma"]),
+        ("matinvent-no-sun", ["stability.require"]),
+    ],
+)
+def test_an_ablation_takes_one_thing_away(ablated: str, keys: list[str]) -> None:
+    whole, part = (config_of(PLAN, job("density", mode)) for mode in (BASELINE, ablated))
+    assert changed_settings(whole, part) == keys
+
+
+def test_a_mode_without_the_gate_is_measured_behind_it() -> None:
+    assert config_of(PLAN, job("density", "matinvent-no-sun")).stability.require == ()
+    measured = measuring(PLAN, job("density", "matinvent-no-sun"))
+    assert measured.stability.require == ("stable", "unique", "novel")
+
+
+def test_nothing_is_turned_down_when_crystals_are_measured() -> None:
+    strict = Job(
+        *("density", PRIOR, 0, 30, 128, 64),
+        extra=("objective.terms.0.min_score=0.5", "objective.filters=[{scorer: hhi, max: 1.0}]"),
+    )
+    objective = measuring(PLAN, strict).objective
+    assert objective.filters == ()
+    assert [term.min_score for term in objective.terms] == [None]
+
+
+def test_files_of_different_lengths_do_not_collide() -> None:
+    short, long = (Job("density", BASELINE, 0, loops, 128, 64) for loops in (25, 200))
+    assert short.folder == long.folder
+    for name in ("population", "opinion", "survivors"):
+        assert getattr(short, name) != getattr(long, name)
+    priors = [Job("density", PRIOR, 0, loops, 128, 64) for loops in (25, 200)]
+    assert priors[0].population == priors[1].population

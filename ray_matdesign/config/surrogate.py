@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ray_matdesign.config.settings import Settings
 
@@ -32,3 +32,6 @@ class SurrogateSettings(Settings):
     thinks little of is seen as well and its errors can be found."""
     draws: PositiveInt = 256
     """Rewards drawn for each survivor from what the model holds possible."""
+    presumed: NonNegativeInt = 0
+    """Survivors not evaluated that are learned from all the same, the best by expected reward, with
+    that for a reward. They do not enter the replay buffer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,18 @@ class Choice:
         keys: Of the chosen candidates; ``None`` for the first ones.
         expected: Reward the surrogate expects of every survivor, before the diversity filter; empty
             where it was not asked.
+        penalised: The same after the filter.
     """
 
     keys: frozenset[str] | None = None
     expected: Mapping[str, float] = field(default_factory=dict)
+    penalised: Mapping[str, float] = field(default_factory=dict)
+
+    def presumed(self, candidates: Sequence[Candidate], n: int) -> list[Candidate]:
+        """The best of those not evaluated, with the reward expected of them, best first."""
+        left = [c for c in candidates if c.key in self.penalised and not c.billed]
+        best = sorted(left, key=lambda c: (-self.penalised[c.key], c.index))[:n]
+        return [replace(c, penalised_reward=self.penalised[c.key]) for c in best]
 
 
 def spare(candidates: Sequence[Candidate], memory: LongTermMemory, tools: Tools) -> list[Candidate]:
@@ -107,10 +115,12 @@ def choose(
     whole = np.array([diversity_factor(seen[key] + 1, rl.diversity) for key in keys])
     learned = lesson_size(rl.evaluations, rl.top_fraction)
     chosen = choose_best(rewards * whole, keys, rl.evaluations, rl.surrogate, draw, kept=learned)
-    means = rewards.mean(axis=0).tolist()
+    means = rewards.mean(axis=0)
+    names = [c.key for c in survivors]
     return Choice(
-        keys=frozenset(survivors[k].key for k in chosen),
-        expected={c.key: mean for c, mean in zip(survivors, means, strict=True)},
+        keys=frozenset(names[k] for k in chosen),
+        expected=dict(zip(names, means.tolist(), strict=True)),
+        penalised=dict(zip(names, (means * whole).tolist(), strict=True)),
     )
 
 

@@ -85,8 +85,10 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
     draw = seeds.generator(config.seed, loop, seeds.Stage.REPLAY)
     replayed = campaign.replay.sample(rl.replay.draw, draw)  # before this loop's best enter
     campaign.replay.add(best)
+    presumed = [as_entry(c, tools) for c in chosen.presumed(candidates, rl.surrogate.presumed)]
+    lessons = [*best, *replayed, *presumed]
     with clock("finetune"):
-        lesson = learn([*best, *replayed], campaign, tools, loop)
+        lesson = learn(lessons, campaign, tools, loop)
 
     campaign.loop = loop
     figures = {
@@ -100,7 +102,8 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         "replayed": len(replayed),
         "purged": purged,
         **choice.hindsight(chosen, candidates),
-        "trained_on": len(best) + len(replayed),
+        "presumed": len(presumed),
+        "trained_on": len(lessons),
         **{k: lesson.get(k) for k in ("loss", "denoise", "deviation", "adam_steps")},
         "rejections": metrics.rejections(candidates),
         "wall_s": clock.total(),

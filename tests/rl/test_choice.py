@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import toy
 
+from ray_matdesign.rl import stages
 from ray_matdesign.rl.candidate import Outcome
-from ray_matdesign.rl.choice import learnt
+from ray_matdesign.rl.choice import choose, learnt
 from ray_matdesign.rl.ledger import Ledger
 from ray_matdesign.rl.local import LocalExecutor
 from ray_matdesign.rl.loop import Campaign, publish, run_loop
@@ -96,3 +97,30 @@ def test_what_the_diversity_filter_would_take_whole_is_not_paid_for(reference):
     later = [r for r in campaign.memory.records if r.loop > 1]
     first = {r.diversity_key for r in campaign.memory.records if r.loop == 1}
     assert not first & {r.diversity_key for r in later}
+
+
+def test_presumed_crystals_are_learned_from_but_not_billed_nor_kept(reference):
+    settings = {"enabled": True, "least_labels": 8, "presumed": 3}
+    campaign, _, records = run(reference, 3, **{"rl.surrogate": settings})
+    assert [r.metrics["presumed"] for r in records] == [0, 3, 3]
+    for record in records:
+        learned = [c for c in record.candidates if c.penalised_reward is not None]
+        assert len(learned) == record.metrics["evaluated"] == 8
+        replayed = record.metrics["replayed"]
+        assert record.metrics["trained_on"] == 4 + replayed + record.metrics["presumed"]
+    assert len(campaign.memory) == 24
+    paid = {r.key for r in campaign.memory.records}
+    assert {entry.key for entry in campaign.replay.entries} <= paid
+
+
+def test_the_presumed_are_the_best_of_those_left(reference):
+    settings = {"enabled": True, "least_labels": 8}
+    campaign, tools, _ = run(reference, 1, **{"rl.surrogate": settings})
+    crystals = stages.require_sun(stages.relax(stages.sample(tools, 2), tools), tools)
+    choice = choose(crystals, campaign.memory, tools, 2)
+    left = [c for c in crystals if c.key in choice.penalised and c.key not in choice.keys]
+    best = max(left, key=lambda c: choice.penalised[c.key])
+    taken = choice.presumed([c for c in crystals if c.key not in choice.keys], 2)
+    assert taken[0].key == best.key
+    assert taken[0].penalised_reward == choice.penalised[best.key]
+    assert len(taken) == 2

@@ -11,9 +11,9 @@ from ray_matdesign.config.settings import Fraction, Settings
 from ray_matdesign.config.surrogate import SurrogateSettings
 
 GUIDED: Mapping[str, Any] = {
-    "weighting": "advantage",
     "repeats": "spared",
     "surrogate": {"enabled": True},
+    "replay": {"prefer": "best"},
 }
 """What ``algorithm: guided`` sets, unless it is set otherwise by name."""
 
@@ -23,6 +23,8 @@ class ReplaySettings(Settings):
 
     capacity: PositiveInt = 100
     draw: NonNegativeInt = 10
+    prefer: Literal["any", "best"] = "any"
+    """Whether all entries are drawn alike (MatInvent), or the best are taken."""
     min_reward: float = 0.1
 
 
@@ -44,8 +46,8 @@ class RLSettings(Settings):
     """The algorithm. Defaults are MatInvent's; ``algorithm: guided`` changes some of them."""
 
     algorithm: Literal["matinvent", "guided"] = "matinvent"
-    """``matinvent`` as published, or ``guided``: other defaults for ``weighting``, ``repeats`` and
-    ``surrogate``, each of which may still be set by name."""
+    """``matinvent`` as published, or ``guided``: other defaults for ``repeats``, ``replay``
+    and ``surrogate``, each of which may still be set by name."""
     loops: PositiveInt = 120
     samples: PositiveInt = 64
     """Crystals generated in each loop."""
@@ -53,11 +55,6 @@ class RLSettings(Settings):
     """Property evaluations paid for in each loop, at most."""
     top_fraction: Fraction = 0.5
     """Share of the evaluations that is trained on."""
-    weighting: Literal["reward", "advantage"] = "reward"
-    """A crystal's weight in the loss: its reward (MatInvent), or ``exp(advantage / temperature)``,
-    the advantage being its reward less the mean reward of the last three loops."""
-    temperature: PositiveFloat = 0.1
-    """Of the advantage weighting; the lower, the more the best crystals count."""
     repeats: Literal["evaluated", "spared"] = "evaluated"
     """Whether a crystal that an earlier loop evaluated already is evaluated again (MatInvent), or
     spared, together with those whose reward the diversity filter would take away whole."""

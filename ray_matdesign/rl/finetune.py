@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ray_matdesign.config.schema import RLSettings
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.generators.protocol import Policy, Weights
-from ray_matdesign.rl.losses import lesson_weights, matinvent_loss
+from ray_matdesign.rl.losses import matinvent_loss
 
 
 class Diverged(RuntimeError):
@@ -46,7 +46,6 @@ def finetune(
     settings: RLSettings,
     seed: int,
     optimizer_state: Mapping[str, NDArray[np.generic]] | None = None,
-    baseline: float | None = None,
 ) -> FinetuneReport:
     """Updates the policy in place.
 
@@ -62,14 +61,12 @@ def finetune(
         settings: The algorithm's.
         seed: Of all noise.
         optimizer_state: From the last report, where moments are carried over.
-        baseline: Mean reward of late, from which advantages count.
 
     Raises:
         Diverged: The loss is not finite; the policy is then spoilt.
     """
     batch = policy.encode(crystals)
     earned = torch.tensor(list(rewards), dtype=torch.float32)
-    weights = lesson_weights(rewards, settings, baseline)
     noise = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=settings.lr)
     if optimizer_state is not None:
@@ -83,7 +80,6 @@ def finetune(
         loss = matinvent_loss(
             denoise,
             deviation,
-            weights.to(denoise.device),
             earned.to(denoise.device),
             settings.sigma,
             settings.deviation_offset,

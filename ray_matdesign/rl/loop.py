@@ -143,8 +143,7 @@ def learn(entries: Sequence[ReplayEntry], campaign: Campaign, tools: Tools, loop
     if not entries:
         tools.progress.note(f"loop {loop}: nothing to train on; the policy stays as it is")
         return {"adam_steps": 0}
-    baseline = campaign.memory.baseline()
-    lesson = stages.finetune(entries, campaign.optimizer, baseline, loop, tools)
+    lesson = stages.finetune(entries, campaign.optimizer, loop, tools)
     campaign.weights, campaign.optimizer = dict(lesson["weights"]), lesson["optimizer"]
     campaign.version += 1
     publish(campaign, tools)

@@ -116,7 +116,7 @@ class LongTermMemory:
     def baseline(self, loops: int = 3) -> float | None:
         """Mean reward of the last loops that evaluated anything; ``None`` before the first.
 
-        MatInvent computes it and does not use it; the advantage weighting counts from it.
+        MatInvent computes it and does not use it; neither is it used here, but reported.
         """
         scored = [r for r in self._records.values() if r.reward is not None]
         recent = set(sorted({r.loop for r in scored})[-loops:])

@@ -38,7 +38,7 @@ class Replay(Protocol):
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> list[ReplayEntry]:
-        """Draws up to ``n`` distinct entries uniformly."""
+        """Draws up to ``n`` distinct entries, as the settings say."""
         ...
 
     def purge(self, diversity_keys: Collection[str]) -> int:
@@ -86,8 +86,10 @@ class ReplayBuffer:
         self._keep(self.entries[: self._settings.capacity])
 
     def sample(self, n: int, rng: np.random.Generator) -> list[ReplayEntry]:
-        """Draws ``min(n, len(self))`` entries uniformly, without replacement."""
+        """Draws ``min(n, len(self))`` entries: uniformly, without replacement, or the best."""
         entries = self.entries
+        if self._settings.prefer == "best":
+            return entries[:n]
         chosen = rng.choice(len(entries), size=min(n, len(entries)), replace=False)
         return [entries[index] for index in chosen]
 

@@ -212,11 +212,7 @@ def evaluate(
 
 
 def finetune(
-    entries: Sequence[ReplayEntry],
-    optimizer: Weights | None,
-    baseline: float | None,
-    loop: int,
-    tools: Tools,
+    entries: Sequence[ReplayEntry], optimizer: Weights | None, loop: int, tools: Tools
 ) -> Payload:
     """Fine-tunes the published policy on generated crystals with their penalised rewards.
 
@@ -229,7 +225,6 @@ def finetune(
     payload = {
         "crystals": encode_crystals([decode_crystals(e.crystal)[0] for e in entries]),
         "rewards": [entry.reward for entry in entries],
-        "baseline": baseline,
         "seed": seeds.integer(tools.config.seed, loop, seeds.Stage.FINETUNE),
         "optimizer": optimizer,
     }

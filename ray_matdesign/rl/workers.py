@@ -164,7 +164,7 @@ class LearnerWorker:
         return {"weights": self._prior.weights()}
 
     def finetune(self, payload: Payload) -> Payload:
-        """``{crystals, rewards, baseline, seed, optimizer}`` to ``{weights, optimizer, ...}``.
+        """``{crystals, rewards, seed, optimizer}`` to ``{weights, optimizer, ...}`` and figures.
 
         It starts from the published weights each time, so that repeating a call after a crash gives
         the same weights.
@@ -178,7 +178,6 @@ class LearnerWorker:
             self._settings,
             payload["seed"],
             payload["optimizer"],
-            payload["baseline"],
         )
         carried: Weights | None = None
         if self._settings.optimizer_state == "carried":

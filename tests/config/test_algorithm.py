@@ -6,17 +6,17 @@ from pydantic import ValidationError
 from ray_matdesign.config.schema import RLSettings
 
 
-def test_matinvent_evaluates_the_first_survivors_and_weighs_by_reward() -> None:
+def test_matinvent_evaluates_the_first_survivors_and_replays_any() -> None:
     rl = RLSettings()
     assert rl.algorithm == "matinvent"
-    assert (rl.weighting, rl.repeats, rl.surrogate.enabled) == ("reward", "evaluated", False)
+    assert (rl.replay.prefer, rl.repeats, rl.surrogate.enabled) == ("any", "evaluated", False)
     assert (rl.highest_time, rl.lowest_time) == (1.0, 0.0)
 
 
 def test_guided_sets_what_it_is_named_for_and_nothing_else() -> None:
     rl = RLSettings(algorithm="guided")
-    assert (rl.weighting, rl.repeats, rl.surrogate.enabled) == ("advantage", "spared", True)
-    named = {"algorithm", "weighting", "repeats", "surrogate"}
+    assert (rl.replay.prefer, rl.repeats, rl.surrogate.enabled) == ("best", "spared", True)
+    named = {"algorithm", "replay", "repeats", "surrogate"}
     assert rl.model_dump(exclude=named) == RLSettings().model_dump(exclude=named)
 
 
@@ -24,13 +24,13 @@ def test_what_is_set_by_name_stands_against_the_algorithm() -> None:
     rl = RLSettings.model_validate(
         {"algorithm": "guided", "repeats": "evaluated", "surrogate": {"explore": 0.5}}
     )
-    assert (rl.repeats, rl.weighting) == ("evaluated", "advantage")
+    assert (rl.repeats, rl.replay.prefer) == ("evaluated", "best")
     assert rl.surrogate.enabled
     assert rl.surrogate.explore == 0.5
 
 
 def test_saved_settings_load_as_they_were() -> None:
-    rl = RLSettings.model_validate({"algorithm": "guided", "weighting": "reward"})
+    rl = RLSettings.model_validate({"algorithm": "guided", "replay": {"prefer": "any", "draw": 3}})
     assert RLSettings.model_validate(rl.model_dump(mode="json")) == rl
 
 

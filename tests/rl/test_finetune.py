@@ -84,7 +84,6 @@ def payload(optimizer=None) -> dict:
         "crystals": encode_crystals(CRYSTALS),
         "rewards": REWARDS,
         "seed": 7,
-        "baseline": None,
         "optimizer": optimizer,
     }
 

@@ -42,6 +42,15 @@ def test_rewards_of_a_tenth_or_less_are_not_kept():
     assert [e.key for e in held.entries] == ["b"]
 
 
+@given(entries, st.integers(0, 12))
+def test_the_best_may_be_preferred(offered, n):
+    held = ReplayBuffer(ReplaySettings(prefer="best"))
+    held.add(offered)
+    drawn = held.sample(n, np.random.default_rng(0))
+    assert drawn == held.entries[:n]
+    assert all(a.reward >= b.reward for a in drawn for b in held.entries[n:])
+
+
 def test_a_full_buffer_drops_the_worst():
     held = buffer(capacity=2)
     held.add([entry("a", "MgO", 0.3), entry("b", "NaCl", 0.9), entry("c", "GaAs", 0.5)])

@@ -53,8 +53,10 @@ class RLSettings(Settings):
     """Crystals generated in each loop."""
     evaluations: PositiveInt = 16
     """Property evaluations paid for in each loop, at most."""
+    first_evaluations: PositiveInt | None = None
+    """Those of the first loop, if not as many: a surrogate has to start from something."""
     top_fraction: Fraction = 0.5
-    """Share of the evaluations that is trained on."""
+    """Share of ``evaluations`` that is trained on."""
     repeats: Literal["evaluated", "spared"] = "evaluated"
     """Whether a crystal that an earlier loop evaluated already is evaluated again (MatInvent), or
     spared, together with those whose reward the diversity filter would take away whole."""
@@ -78,6 +80,10 @@ class RLSettings(Settings):
     """Whether Adam's moments start anew in each loop."""
     replay: ReplaySettings = ReplaySettings()
     diversity: DiversitySettings = DiversitySettings()
+
+    def budget(self, loop: int) -> int:
+        """Property evaluations paid for in a loop, at most."""
+        return self.first_evaluations or self.evaluations if loop == 1 else self.evaluations
 
     @model_validator(mode="before")
     @classmethod

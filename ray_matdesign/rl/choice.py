@@ -114,7 +114,8 @@ def choose(
     keys = [diversity_key(c.generated, rl.diversity) for c in survivors]
     whole = np.array([diversity_factor(seen[key] + 1, rl.diversity) for key in keys])
     learned = lesson_size(rl.evaluations, rl.top_fraction)
-    chosen = choose_best(rewards * whole, keys, rl.evaluations, rl.surrogate, draw, kept=learned)
+    budget = rl.budget(loop)
+    chosen = choose_best(rewards * whole, keys, budget, rl.surrogate, draw, kept=learned)
     means = rewards.mean(axis=0)
     names = [c.key for c in survivors]
     return Choice(

@@ -74,7 +74,7 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         candidates = stages.screen(candidates, tools)
         candidates = choice.spare(candidates, campaign.memory, tools)
         chosen = choice.choose(candidates, campaign.memory, tools, loop)
-        candidates = stages.evaluate(candidates, tools, chosen.keys)
+        candidates = stages.evaluate(candidates, tools, rl.budget(loop), chosen.keys)
 
     spent = Spending()
     spent.add(candidates)

@@ -180,16 +180,19 @@ def screen(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
 
 
 def evaluate(
-    candidates: Sequence[Candidate], tools: Tools, chosen: Collection[str] | None = None
+    candidates: Sequence[Candidate],
+    tools: Tools,
+    budget: int,
+    chosen: Collection[str] | None = None,
 ) -> list[Candidate]:
     """Pays for the properties of survivors, as many as the budget allows.
 
     Args:
         candidates: The loop's.
         tools: The run's.
+        budget: Evaluations paid for, at most.
         chosen: Keys of those to evaluate; the first ones by default.
     """
-    budget = tools.config.rl.evaluations
     survivors = [c for c in candidates if c.pending and (chosen is None or c.key in chosen)]
     results = _pay("score", "evaluate", survivors[:budget], tools, _specimens_payload)
 

@@ -23,14 +23,17 @@ def test_every_task_runs_in_every_mode(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", PLAN.tasks)
-def test_the_better_mode_differs_in_its_algorithm_alone(task: str) -> None:
-    changed = changed_settings(
-        config_of(PLAN, job(task, BASELINE)), config_of(PLAN, job(task, "guided"))
-    )
+def test_the_better_mode_pays_for_less_and_is_alike_in_all_else(task: str) -> None:
+    faithful = config_of(PLAN, job(task, BASELINE))
+    better = config_of(PLAN, job(task, "guided"))
+    changed = changed_settings(faithful, better)
     assert "rl.algorithm" in changed
-    sizes = ("samples", "evaluations", "epochs", "timesteps", "accumulate", "lr", "sigma")
-    assert not {f"rl.{name}" for name in sizes} & set(changed)
     assert all(key.startswith("rl.") for key in changed)
+    sizes = ("samples", "epochs", "timesteps", "accumulate", "lr", "sigma")
+    assert not {f"rl.{name}" for name in sizes} & set(changed)
+    assert better.rl.evaluations * 2 <= faithful.rl.evaluations
+    lessons = [int(c.rl.evaluations * c.rl.top_fraction) for c in (faithful, better)]
+    assert lessons[0] == lessons[1]
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,11 @@ def test_the_presumed_are_the_best_of_those_left(reference):
     assert taken[0].key == best.key
     assert taken[0].penalised_reward == choice.penalised[best.key]
     assert len(taken) == 2
+
+
+def test_the_first_loop_may_evaluate_more(reference):
+    settings = {"enabled": True, "least_labels": 8}
+    more = {"rl.first_evaluations": 12, "rl.evaluations": 4, "rl.surrogate": settings}
+    _, _, records = run(reference, 3, **more)
+    assert [r.metrics["evaluated"] for r in records] == [12, 4, 4]
+    assert [r.metrics["expected_reward_mean"] is None for r in records] == [True, False, False]

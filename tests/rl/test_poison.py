@@ -80,7 +80,7 @@ def judged(tools: stages.Tools, names: list[str]) -> dict[str, stages.Candidate]
     crystals = [{**HEALTHY, **POISON}[name] for name in names]
     candidates = [new_candidate(1, i, 0, crystal) for i, crystal in enumerate(crystals)]
     relaxed = stages.require_sun(stages.relax(candidates, tools), tools)
-    return dict(zip(names, stages.evaluate(relaxed, tools), strict=True))
+    return dict(zip(names, stages.evaluate(relaxed, tools, len(relaxed)), strict=True))
 
 
 def test_a_poisoned_batch_costs_only_its_own_members(tools):

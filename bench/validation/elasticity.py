@@ -35,7 +35,7 @@ CHUNK = 8
 RELAXATION = RelaxationSettings(deadline_s=3600.0)
 LABELS = "labels/matcalc_mp-elasticity-2025.1.json.gz"
 MOST_ATOMS = 12
-N_LABELS = 130
+N_LABELS = 140
 QUICK = 5
 
 KITTEL = "Kittel, Introduction to Solid State Physics, 8th ed., table 3.11"

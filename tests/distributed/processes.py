@@ -21,6 +21,14 @@ def is_ray(process: psutil.Process) -> bool:
         return False
 
 
+def name(process: psutil.Process) -> str:
+    """What a process calls itself; nothing if it has ended meanwhile."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def eventually(condition: Callable[[], bool], seconds: float = 90.0) -> bool:
     """Whether a condition comes true in time; the limit is for machines busy with other things."""
     deadline = time.monotonic() + seconds

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import ray
-from processes import eventually, ray_processes
+from processes import eventually, name, ray_processes
 
 from ray_matdesign.config.schema import ReplaySettings
 from ray_matdesign.distributed.replay import RemoteReplay
@@ -43,9 +43,15 @@ def remote(local_ray: None) -> Iterator[RemoteReplay]:
     buffer.close()
 
 
+def hosts() -> list[psutil.Process]:
+    return [p for p in ray_processes() if name(p).startswith("ray::_BufferHost")]
+
+
 def kill_host(remote: RemoteReplay) -> None:
     assert len(remote) >= 0  # the process stands
-    (host,) = [p for p in ray_processes() if p.name().startswith("ray::_BufferHost")]
+    # That of the test before may still be leaving: Ray does not wait for those it ends.
+    assert eventually(lambda: len(hosts()) == 1)
+    (host,) = hosts()
     os.kill(host.pid, signal.SIGKILL)
     assert eventually(lambda: not psutil.pid_exists(host.pid))
 

@@ -101,7 +101,7 @@ def relaxed_again(survivors: Sequence[Candidate], laboratory: Laboratory) -> lis
 
 def scored(candidates: Sequence[Candidate], laboratory: Laboratory) -> list[Candidate]:
     """The candidates, those that passed the gate with values and reward; none of them is billed."""
-    specimens = {c.key: specimen for c in candidates if c.pending and (specimen := _specimen(c))}
+    specimens = {c.key: c.assessment.specimen for c in candidates if c.pending and c.assessment}
     found = score(specimens, laboratory)
     return [
         replace(c, values=found[c.key]["values"], reward=found[c.key]["reward"])
@@ -162,18 +162,6 @@ def _payload(specimens: Sequence[Specimen]) -> dict[str, Any]:
         "hull_distances": [s.e_above_hull_ev_per_atom for s in specimens],
         "known": [{} for _ in specimens],
     }
-
-
-def _specimen(candidate: Candidate) -> Specimen | None:
-    found = candidate.assessment
-    if found is None:
-        return None
-    return Specimen(
-        found.relaxed,
-        found.energy_ev_per_atom,
-        found.formation_energy_ev_per_atom,
-        found.e_above_hull_ev_per_atom,
-    )
 
 
 def specimen_of_row(row: Mapping[str, Any]) -> Specimen:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray_matdesign.cli.relax import relax_all
+from ray_matdesign.cli.threads import DEFAULT_THREADS, use_threads
 from ray_matdesign.config.import_path import load_object
 from ray_matdesign.config.loading import load_run_config
 from ray_matdesign.config.schema import (
@@ -233,10 +234,7 @@ def _cache(folder: Path | None, chosen: PotentialSettings, bench: Bench) -> Scor
 
 
 def _bench(potential: PotentialSettings, stability: StabilitySettings) -> Bench:
-    import torch
-
-    # On crystals of tens of atoms a second thread costs more than it gives.
-    torch.set_num_threads(1)
+    use_threads(DEFAULT_THREADS)
     return Bench(
         load_potential(potential.name, **potential.options),
         ReferenceSet.load(stability.reference, stability),

@@ -75,7 +75,7 @@ class RemoteReplay:
         return int(self._change("purge", sorted(diversity_keys)))
 
     def sample(self, n: int, rng: np.random.Generator) -> list[ReplayEntry]:
-        """Draws up to ``n`` distinct entries uniformly; ``rng`` advances as it would locally."""
+        """Draws up to ``n`` distinct entries; ``rng`` advances as it would locally."""
         entries, rng.bit_generator.state = self._ask("sample", n, rng.bit_generator.state)
         return list(entries)
 

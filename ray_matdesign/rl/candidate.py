@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from ray_matdesign.crystals.codec import encode_crystals
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.rewards.scorer import Specimen
 from ray_matdesign.stability.sun import SunFlags
 
 
@@ -68,6 +69,16 @@ class Assessment:
     relax_steps: int
     converged: bool
     displacement_ang: float
+
+    @property
+    def specimen(self) -> Specimen:
+        """What the scorers get to see."""
+        return Specimen(
+            self.relaxed,
+            self.energy_ev_per_atom,
+            self.formation_energy_ev_per_atom,
+            self.e_above_hull_ev_per_atom,
+        )
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ import numpy as np
 from ray_matdesign.crystals.codec import decode_crystals
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.matching import Matcher
-from ray_matdesign.rewards.scorer import Specimen
 from ray_matdesign.rl import metrics, seeds
 from ray_matdesign.rl.acquisition import choose_best, reward_draws
 from ray_matdesign.rl.candidate import Candidate, Outcome
 from ray_matdesign.rl.descriptors import blocks, describe
 from ray_matdesign.rl.diversity import diversity_factor, diversity_key
-from ray_matdesign.rl.memory import LongTermMemory, Rested
+from ray_matdesign.rl.memory import LongTermMemory
 from ray_matdesign.rl.selection import lesson_size
 from ray_matdesign.rl.stages import Tools
 from ray_matdesign.rl.surrogate import Surrogate, fit_surrogate
@@ -60,9 +59,10 @@ def spare(candidates: Sequence[Candidate], memory: LongTermMemory, tools: Tools)
         return list(candidates)
     matcher = Matcher(tools.config.stability)
     seen = memory.occurrences()
+    formulas = {c.generated.formula for c in candidates if c.pending}
     earlier: dict[str, list[Crystal]] = {}
     for record in memory.records:
-        if record.rested is not None:
+        if record.rested is not None and record.formula in formulas:
             earlier.setdefault(record.formula, []).extend(decode_crystals(record.rested.crystal))
 
     def judged(candidate: Candidate) -> Candidate:
@@ -94,16 +94,7 @@ def choose(
     if surrogate is None:
         return Choice()
     draw = seeds.generator(tools.config.seed, loop, seeds.Stage.CHOICE)
-    found = [c.assessment for c in survivors if c.assessment is not None]
-    specimens = [
-        Specimen(
-            a.relaxed,
-            a.energy_ev_per_atom,
-            a.formation_energy_ev_per_atom,
-            a.e_above_hull_ev_per_atom,
-        )
-        for a in found
-    ]
+    specimens = [c.assessment.specimen for c in survivors if c.assessment is not None]
     drawn = surrogate.draw(describe(specimens), rl.surrogate.draws, draw)
     for place, candidate in enumerate(survivors):
         for column, name in enumerate(tools.properties):
@@ -134,7 +125,7 @@ def learnt(memory: LongTermMemory, tools: Tools) -> Surrogate | None:
         return None
     values = [[v.get(name, math.nan) for name in tools.properties] for _, v in labelled]
     return fit_surrogate(
-        describe([_specimen(rested) for rested, _ in labelled]),
+        describe([rested.specimen for rested, _ in labelled]),
         np.array(values),
         list(blocks().values()),
         least_labels=settings.least_labels,
@@ -163,13 +154,3 @@ def hindsight(choice: Choice, candidates: Sequence[Candidate]) -> dict[str, Any]
         "expected_reward_mean": metrics.mean(expected.tolist()),
         "expected_rank_correlation": correlation,
     }
-
-
-def _specimen(rested: Rested) -> Specimen:
-    (crystal,) = decode_crystals(rested.crystal)
-    return Specimen(
-        crystal,
-        rested.energy_ev_per_atom,
-        rested.formation_energy_ev_per_atom,
-        rested.e_above_hull_ev_per_atom,
-    )

@@ -66,7 +66,7 @@ def finetune(
         Diverged: The loss is not finite; the policy is then spoilt.
     """
     batch = policy.encode(crystals)
-    earned = torch.tensor(list(rewards), dtype=torch.float32)
+    weights = torch.tensor(list(rewards), dtype=torch.float32)
     noise = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr=settings.lr)
     if optimizer_state is not None:
@@ -80,7 +80,7 @@ def finetune(
         loss = matinvent_loss(
             denoise,
             deviation,
-            earned.to(denoise.device),
+            weights.to(denoise.device),
             settings.sigma,
             settings.deviation_offset,
         )

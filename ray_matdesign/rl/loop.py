@@ -169,14 +169,7 @@ def as_entry(candidate: Candidate, tools: Tools) -> ReplayEntry:
 
 
 def _evaluated(candidate: Candidate, key: str) -> Evaluated:
-    rested = None
-    if (found := candidate.assessment) is not None:
-        rested = Rested(
-            encode_crystals([found.relaxed]),
-            found.energy_ev_per_atom,
-            found.formation_energy_ev_per_atom,
-            found.e_above_hull_ev_per_atom,
-        )
+    found = candidate.assessment
     return Evaluated(
         key=candidate.key,
         loop=candidate.loop,
@@ -184,7 +177,7 @@ def _evaluated(candidate: Candidate, key: str) -> Evaluated:
         diversity_key=key,
         reward=candidate.reward,
         values=dict(candidate.values),
-        rested=rested,
+        rested=None if found is None else Rested.of(found.specimen),
     )
 
 

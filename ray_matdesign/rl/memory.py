@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from ray_matdesign.crystals.codec import decode_crystals, encode_crystals
+from ray_matdesign.rewards.scorer import Specimen
 from ray_matdesign.rl.spending import Spending
 
 BURDEN_NEEDS_HITS = 100
@@ -31,6 +33,27 @@ class Rested:
     energy_ev_per_atom: float
     formation_energy_ev_per_atom: float
     e_above_hull_ev_per_atom: float
+
+    @classmethod
+    def of(cls, specimen: Specimen) -> Self:
+        """The plain values of a specimen."""
+        return cls(
+            encode_crystals([specimen.crystal]),
+            specimen.energy_ev_per_atom,
+            specimen.formation_energy_ev_per_atom,
+            specimen.e_above_hull_ev_per_atom,
+        )
+
+    @property
+    def specimen(self) -> Specimen:
+        """What the scorers saw."""
+        (crystal,) = decode_crystals(self.crystal)
+        return Specimen(
+            crystal,
+            self.energy_ev_per_atom,
+            self.formation_energy_ev_per_atom,
+            self.e_above_hull_ev_per_atom,
+        )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ def use_threads(threads: int) -> None:
     Measured on two busy cores: the packaged generator drew 64 crystals in 16 to 23 s with one
     thread, and had not drawn them after 100 s with two.
     """
-    import threadpoolctl
-    import torch
+    from ray_matdesign.rl.local import limit_threads
 
-    torch.set_num_threads(threads)
-    threadpoolctl.threadpool_limits(limits=threads)
+    limit_threads(threads)

@@ -56,7 +56,7 @@ class LocalExecutor:
         if name not in self._workers:
             factory = load_object(role.factory, {}, what="worker")
             self._workers[name] = factory(dict(role.settings))
-        _limit_threads(role.cpus)
+        limit_threads(max(1, int(role.cpus)))
         return self._workers[name]
 
     def _bring_up_to_date(self, name: str, worker: Any) -> None:
@@ -77,8 +77,8 @@ def _call(worker: Any, verb: str, batch: Payload) -> Payload | BatchFailed:
     return result
 
 
-def _limit_threads(cpus: float) -> None:
-    """Keeps torch and BLAS to the role's share of the processor.
+def limit_threads(threads: int) -> None:
+    """Keeps torch and BLAS to so many threads.
 
     On graphs of 20 atoms a second thread costs more than it gives, and on a busy machine BLAS
     threads that wait for each other make a 3x3 solve take milliseconds.
@@ -86,6 +86,5 @@ def _limit_threads(cpus: float) -> None:
     import threadpoolctl
     import torch
 
-    threads = max(1, int(cpus))
     torch.set_num_threads(threads)
     threadpoolctl.threadpool_limits(limits=threads)

@@ -35,6 +35,8 @@ class Task(Settings):
     """What the mean is of: the first term's property, or the reward of all terms."""
     unit: str = ""
     """Of what is measured; rewards have none."""
+    modes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Overrides of a mode that hold for this task."""
     scored_per_loop: PositiveInt | None = None
     """Survivors of each loop scored without being billed; all of them by default."""
     second_opinion: Literal["potential", "geometry"] = "potential"
@@ -152,7 +154,7 @@ def config_of(plan: Plan, job: Job) -> RunConfig:
         ConfigError: An override that is no setting, or a recipe that does not exist.
     """
     task = plan.tasks[job.task]
-    mode = plan.modes.get(job.mode, ())
+    mode = (*plan.modes.get(job.mode, ()), *task.modes.get(job.mode, ()))
     own = (f"rl.loops={job.loops}", f"seed={job.seed}")
     overrides = [*plan.settings, *task.overrides, *mode, *own, *job.extra]
     return load_run_config(task.recipe, overrides)

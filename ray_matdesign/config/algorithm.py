@@ -14,6 +14,9 @@ GUIDED: Mapping[str, Any] = {
     "repeats": "spared",
     "surrogate": {"enabled": True},
     "replay": {"prefer": "best"},
+    "times": "spread",
+    "timesteps": 20,
+    "accumulate": 1,
 }
 """What ``algorithm: guided`` sets, unless it is set otherwise by name."""
 
@@ -64,13 +67,17 @@ class RLSettings(Settings):
     """Which survivors are evaluated: with MatInvent the first, with a surrogate the best guess."""
     epochs: PositiveInt = 3
     timesteps: PositiveInt = 1000
-    """Diffusion times visited in each epoch, from the highest down to the lowest."""
+    """Micro-steps of an epoch: diffusion times visited, from the highest down to the lowest."""
+    times: Literal["shared", "spread"] = "shared"
+    """Whether all crystals of a micro-step are noised to one time (MatInvent), or to times spread
+    over the whole range, so that far fewer micro-steps see as much."""
     highest_time: Fraction = 1.0
     """1 is pure noise."""
     lowest_time: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """0 stands for ``highest_time / timesteps``, as no noise at all would teach nothing."""
+    """0 stands for the least above it, as no noise at all would teach nothing: of shared times
+    ``highest_time / timesteps``, of spread ones 0.001."""
     accumulate: PositiveInt = 50
-    """Times whose gradients are summed before a step of Adam."""
+    """Micro-steps whose gradients are summed before a step of Adam."""
     lr: PositiveFloat = 1e-5
     sigma: Annotated[float, Field(ge=0.0)] = 0.025
     """Weight of the deviation from the prior."""

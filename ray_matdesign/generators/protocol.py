@@ -45,13 +45,13 @@ class Policy(Generator, Protocol):
         ...
 
     def denoising_losses(
-        self, batch: Any, time: float, prior: Policy, rng: torch.Generator
+        self, batch: Any, times: torch.Tensor, prior: Policy, rng: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noises each crystal to ``time`` and measures how well the policy undoes it.
+        """Noises each crystal to its time and measures how well the policy undoes it.
 
         Args:
             batch: From :meth:`encode`.
-            time: Diffusion time in (0, 1]; 1 is pure noise. The same for the whole batch.
+            times: Diffusion times in (0, 1], shape ``(n_crystals,)``; 1 is pure noise.
             prior: The frozen policy to compare with, on the same noisy input.
             rng: Source of the noise.
 

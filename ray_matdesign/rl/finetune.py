@@ -14,6 +14,9 @@ from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.generators.protocol import Policy, Weights
 from ray_matdesign.rl.losses import matinvent_loss
 
+LEAST_TIME = 1e-3
+"""Least noise where no other is set: MatInvent's last step. None at all would teach nothing."""
+
 
 class Diverged(RuntimeError):
     """A loss that is not finite."""
@@ -49,9 +52,10 @@ def finetune(
 ) -> FinetuneReport:
     """Updates the policy in place.
 
-    Every epoch walks the diffusion times downwards; all crystals are noised to the same time, with
-    fresh noise at each, and gradients of ``accumulate`` consecutive times make one step of Adam, so
-    that each step sees a contiguous band of noise levels.
+    With ``times: shared``, every epoch walks the diffusion times downwards; all crystals are noised
+    to the same time, with fresh noise at each, and gradients of ``accumulate`` consecutive times
+    make one step of Adam, so that each step sees a contiguous band of noise levels. With
+    ``spread``, each micro-step sees all noise levels, one crystal at each, in an order drawn anew.
 
     Args:
         policy: To be updated.
@@ -75,8 +79,8 @@ def finetune(
     sums = np.zeros(3)
     micro_steps = settings.epochs * settings.timesteps
     adam_steps = 0
-    for step, time in enumerate(diffusion_times(settings), start=1):
-        denoise, deviation = policy.denoising_losses(batch, time, prior, noise)
+    for step, times in enumerate(diffusion_times(settings, len(crystals), noise), start=1):
+        denoise, deviation = policy.denoising_losses(batch, times, prior, noise)
         loss = matinvent_loss(
             denoise,
             deviation,
@@ -87,7 +91,7 @@ def finetune(
         (loss / settings.accumulate).backward()
         figures = np.array([loss.item(), denoise.mean().item(), deviation.mean().item()])
         if not np.isfinite(figures).all():
-            raise Diverged(f"the loss is not finite at t={time:.3f}, micro-step {step}")
+            raise Diverged(f"the loss is not finite in micro-step {step}, {_span(times)}")
         sums += figures
         if step % settings.accumulate == 0 or step == micro_steps:
             optimizer.step()
@@ -99,12 +103,33 @@ def finetune(
     )
 
 
-def diffusion_times(settings: RLSettings) -> Iterator[float]:
-    """Times of all micro-steps: each epoch from the highest down to the lowest, evenly spaced."""
-    highest, n = settings.highest_time, settings.timesteps
-    times = np.linspace(highest, settings.lowest_time or highest / n, n).tolist()
-    for _ in range(settings.epochs):
-        yield from times
+def diffusion_times(settings: RLSettings, n: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+    """Times of all crystals in each micro-step.
+
+    Args:
+        settings: The algorithm's.
+        n: How many crystals there are.
+        rng: Of times that are spread: the range is cut into ``n`` equal parts, and each crystal is
+            given another part, at random, and a time anywhere in it.
+
+    Yields:
+        Shape ``(n,)``.
+    """
+    highest, steps = settings.highest_time, settings.timesteps
+    if settings.times == "shared":
+        lowest = settings.lowest_time or highest / steps
+        for _ in range(settings.epochs):
+            for time in np.linspace(highest, lowest, steps).tolist():
+                yield torch.full((n,), time)
+        return
+    least = settings.lowest_time or LEAST_TIME
+    for _ in range(settings.epochs * steps):
+        places = torch.randperm(n, generator=rng) + torch.rand(n, generator=rng)
+        yield least + (highest - least) * places / n
+
+
+def _span(times: torch.Tensor) -> str:
+    return f"at times from {times.min():.3f} to {times.max():.3f}"
 
 
 def adam_state(optimizer: torch.optim.Adam) -> Weights:

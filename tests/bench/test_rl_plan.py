@@ -29,9 +29,12 @@ def test_the_better_mode_pays_for_less_and_is_alike_in_all_else(task: str) -> No
     changed = changed_settings(faithful, better)
     assert "rl.algorithm" in changed
     assert all(key.startswith("rl.") for key in changed)
-    sizes = ("samples", "epochs", "timesteps", "accumulate", "lr", "sigma")
+    sizes = ("samples", "epochs", "lr", "sigma")
     assert not {f"rl.{name}" for name in sizes} & set(changed)
     assert better.rl.evaluations * 2 <= faithful.rl.evaluations
+    # As many steps of Adam.
+    updates = [c.rl.epochs * c.rl.timesteps // c.rl.accumulate for c in (faithful, better)]
+    assert updates[0] == updates[1]
     lessons = [int(c.rl.evaluations * c.rl.top_fraction) for c in (faithful, better)]
     assert lessons[0] == lessons[1]
 

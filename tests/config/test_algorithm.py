@@ -16,7 +16,8 @@ def test_matinvent_evaluates_the_first_survivors_and_replays_any() -> None:
 def test_guided_sets_what_it_is_named_for_and_nothing_else() -> None:
     rl = RLSettings(algorithm="guided")
     assert (rl.replay.prefer, rl.repeats, rl.surrogate.enabled) == ("best", "spared", True)
-    named = {"algorithm", "replay", "repeats", "surrogate"}
+    assert (rl.times, rl.epochs * rl.timesteps, rl.accumulate) == ("spread", 60, 1)
+    named = {"algorithm", "replay", "repeats", "surrogate", "times", "timesteps", "accumulate"}
     assert rl.model_dump(exclude=named) == RLSettings().model_dump(exclude=named)
 
 

@@ -44,7 +44,7 @@ class SaltPolicy:
         return torch.tensor([formulas.index(crystal.formula) for crystal in crystals])
 
     def denoising_losses(
-        self, batch: torch.Tensor, time: float, prior: Any, rng: torch.Generator
+        self, batch: torch.Tensor, times: torch.Tensor, prior: Any, rng: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         surprise = -torch.log_softmax(self.logits, 0)[batch]
         away = ((self.logits - prior.logits.detach()) ** 2).mean()

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 import toy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ray_matdesign.config.schema import RLSettings
 from ray_matdesign.crystals.codec import encode_crystals
@@ -17,16 +19,42 @@ SMALL = RLSettings(epochs=2, timesteps=10, accumulate=5, lr=0.05)
 
 
 def test_each_epoch_walks_from_pure_noise_to_the_last_step():
-    times = list(diffusion_times(RLSettings(epochs=2, timesteps=1000)))
-    assert len(times) == 2000
+    settings = RLSettings(epochs=2, timesteps=1000)
+    micro_steps = torch.stack(list(diffusion_times(settings, 3, torch.Generator())))
+    assert micro_steps.shape == (2000, 3)
+    assert (micro_steps == micro_steps[:, :1]).all()  # one time for all crystals
+    times = micro_steps[:, 0].double().numpy()
     assert times[0] == times[1000] == 1.0
     assert times[999] == pytest.approx(1 / 1000)
-    assert np.allclose(np.diff(times[:1000]), -1 / 1000)
+    assert np.allclose(np.diff(times[:1000]), -1 / 1000, atol=1e-6)
 
 
 def test_times_may_be_held_to_a_band():
     settings = RLSettings(epochs=1, timesteps=4, highest_time=0.8, lowest_time=0.2)
-    assert list(diffusion_times(settings)) == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    times = torch.cat(list(diffusion_times(settings, 1, torch.Generator())))
+    assert times.tolist() == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
+@given(st.integers(1, 40), st.integers(0, 2**31), st.sampled_from([(0.001, 1.0), (0.2, 0.8)]))
+def test_spread_times_have_one_crystal_at_each_level_of_noise(n, seed, band):
+    low, high = band
+    settings = RLSettings(epochs=2, timesteps=3, times="spread", highest_time=high, lowest_time=low)
+    times = list(diffusion_times(settings, n, torch.Generator().manual_seed(seed)))
+    assert len(times) == 6
+    for drawn in times:
+        parts = np.sort((drawn.double().numpy() - low) / (high - low) * n)
+        assert (parts > np.arange(n) - 1e-4).all()
+        assert (parts < np.arange(n) + 1 + 1e-4).all()
+
+
+def test_a_handful_of_spread_times_stands_for_the_whole_range():
+    def mean_time(times: str) -> float:
+        settings = RLSettings(times=times, epochs=1, timesteps=5)
+        drawn = diffusion_times(settings, 16, torch.Generator().manual_seed(0))
+        return float(torch.cat(list(drawn)).mean())
+
+    assert mean_time("spread") == pytest.approx(0.5, abs=0.01)
+    assert mean_time("shared") == pytest.approx(0.6)  # 1, 0.8, 0.6, 0.4, 0.2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +103,7 @@ def test_the_seed_decides_the_noise():
 
 def test_a_loss_that_is_not_finite_is_an_error_that_says_where():
     policy = toy.ToyPolicy()
-    with pytest.raises(Diverged, match=r"not finite at t=1\.000, micro-step 1"):
+    with pytest.raises(Diverged, match=r"not finite in micro-step 1, at times from 1\.000"):
         finetune(policy, toy.ToyPolicy(), CRYSTALS, [float("nan")] * 6, SMALL, seed=0)
 
 

@@ -57,14 +57,14 @@ class ToyPolicy:
     def denoising_losses(
         self,
         batch: tuple[torch.Tensor, torch.Tensor],
-        time: float,
+        times: torch.Tensor,
         prior: ToyPolicy,
         rng: torch.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         types, log_a = batch
-        masked = torch.rand(types.shape, generator=rng) < time
+        masked = torch.rand(types.shape, generator=rng) < times[:, None]
         surprise = -torch.log_softmax(self.logits, 0)[types]
-        stretched = log_a + 0.02 * time * torch.randn(log_a.shape, generator=rng)
+        stretched = log_a + 0.02 * times * torch.randn(log_a.shape, generator=rng)
         denoise = (surprise * masked).sum(1) + (self.log_a - stretched) ** 2
         away = ((self.logits - prior.logits.detach()) ** 2).mean()
         away = away + (self.log_a - prior.log_a.detach()) ** 2

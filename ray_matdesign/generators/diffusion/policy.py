@@ -165,12 +165,11 @@ class DiffusionPolicy:
         return collate([symmetrise(crystal) for crystal in crystals])
 
     def denoising_losses(
-        self, batch: CrystalBatch, time: float, prior: Policy, rng: torch.Generator
+        self, batch: CrystalBatch, times: torch.Tensor, prior: Policy, rng: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`~ray_matdesign.generators.protocol.Policy`."""
         if not isinstance(prior, DiffusionPolicy):
             raise TypeError(f"the prior must be a DiffusionPolicy, got {type(prior).__name__}")
-        times = torch.full((len(batch),), time)
         noisy = add_noise(batch, times, self.denoiser, rng)
         answer = self.denoiser(noisy.crystals, noisy.time)
         with torch.no_grad():

@@ -116,7 +116,7 @@ class MatterGenPolicy:
         return to_batch(crystals).to(self.device)
 
     def denoising_losses(
-        self, batch: Any, time: float, prior: Policy, rng: torch.Generator
+        self, batch: Any, times: torch.Tensor, prior: Policy, rng: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`~ray_matdesign.generators.protocol.Policy`.
 
@@ -125,7 +125,7 @@ class MatterGenPolicy:
         """
         if not isinstance(prior, MatterGenPolicy):
             raise TypeError(f"the prior must be a MatterGenPolicy, got {type(prior).__name__}")
-        times = torch.full((batch.get_batch_size(),), time, device=self.device)
+        times = times.to(self.device)
         noise_seed = int(torch.randint(2**62, (), generator=rng))
         with seeded(noise_seed, self.device):
             noisy = self.module.corruption.sample_marginal(batch, times)

@@ -82,26 +82,26 @@ def test_the_loss_is_mattergens_own_before_the_mean(tiny, rocksalt, perovskite):
     policy, prior = tm.policy_of(tiny), tm.policy_of(tiny)
     crystals = [rocksalt, perovskite, rocksalt]
     batch = policy.encode(crystals)
-    for time in (1.0, 0.4, 1 / 1000):
+    for times in (torch.ones(3), torch.tensor([0.4, 0.9, 0.1]), torch.full((3,), 1 / 1000)):
         losses, deviation = policy.denoising_losses(
-            batch, time, prior, torch.Generator().manual_seed(2)
+            batch, times, prior, torch.Generator().manual_seed(2)
         )
         assert losses.shape == deviation.shape == (3,)
         assert losses.isfinite().all()
         assert deviation.tolist() == [0.0] * 3
         rng = torch.Generator().manual_seed(2)
         with seeded(int(torch.randint(2**62, (), generator=rng)), policy.device):
-            noisy = policy.module.corruption.sample_marginal(batch, torch.full((3,), time))
+            noisy = policy.module.corruption.sample_marginal(batch, times)
         expected, _ = policy.module.loss_fn(
             multi_corruption=policy.module.corruption,
             batch=batch,
             noisy_batch=noisy,
-            score_model_output=policy.module.model(noisy, torch.full((3,), time)),
-            t=torch.full((3,), time),
+            score_model_output=policy.module.model(noisy, times),
+            t=times,
         )
         torch.testing.assert_close(losses.mean(), expected)
-    again, _ = policy.denoising_losses(batch, time, prior, torch.Generator().manual_seed(2))
-    other, _ = policy.denoising_losses(batch, time, prior, torch.Generator().manual_seed(3))
+    again, _ = policy.denoising_losses(batch, times, prior, torch.Generator().manual_seed(2))
+    other, _ = policy.denoising_losses(batch, times, prior, torch.Generator().manual_seed(3))
     assert again.equal(losses)
     assert not other.equal(losses)
 
@@ -150,7 +150,7 @@ def test_the_deviation_is_matinvents_sum_of_squares(tiny, rocksalt, perovskite):
     policy.module.model.register_forward_hook(keep("policy"))
     prior.module.model.register_forward_hook(keep("prior"))
     rng = torch.Generator().manual_seed(0)
-    losses, deviation = policy.denoising_losses(batch, 0.5, prior, rng)
+    losses, deviation = policy.denoising_losses(batch, torch.tensor([0.5, 0.5]), prior, rng)
     (inputs, mine), (other_inputs, theirs) = seen["policy"], seen["prior"]
     assert inputs[0] is other_inputs[0]  # the same noisy crystals
     for k, expected in enumerate(deviation):
@@ -169,7 +169,9 @@ def test_the_deviation_is_matinvents_sum_of_squares(tiny, rocksalt, perovskite):
 def test_a_foreign_prior_is_refused(tiny, rocksalt):
     policy = tm.policy_of(tiny)
     with pytest.raises(TypeError, match="must be a MatterGenPolicy"):
-        policy.denoising_losses(policy.encode([rocksalt]), 0.5, object(), torch.Generator())
+        policy.denoising_losses(
+            policy.encode([rocksalt]), torch.tensor([0.5]), object(), torch.Generator()
+        )
 
 
 def test_weights_travel_as_read_only_arrays(tiny, rocksalt):

@@ -54,6 +54,9 @@ class RLSettings(Settings):
     loops: PositiveInt = 120
     samples: PositiveInt = 64
     """Crystals generated in each loop."""
+    relaxations: PositiveInt | None = None
+    """Valid crystals relaxed in each loop, at most: by default all (MatInvent). With a surrogate
+    those it thinks most of as they were generated, else the first."""
     evaluations: PositiveInt = 16
     """Property evaluations paid for in each loop, at most."""
     first_evaluations: PositiveInt | None = None

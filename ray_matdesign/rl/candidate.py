@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     """Valid, but a pure element, or with an element the settings forbid."""
     NO_REFERENCE = "no_reference"
     """Holds an element without a reference energy."""
+    NOT_RELAXED = "not_relaxed"
+    """Valid, but the loop's relaxations were spent."""
     RELAXATION_FAILED = "relaxation_failed"
     UNSTABLE = "unstable"
     DUPLICATE = "duplicate"

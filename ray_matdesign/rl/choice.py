@@ -1,13 +1,13 @@
-"""Which survivors of a loop have their properties paid for.
+"""Which crystals of a loop are relaxed, and which survivors have their properties paid for.
 
-MatInvent takes the first ones, whatever earlier loops found. Here crystals from which nothing is to
-be had can be spared, and a surrogate can put the others in order.
+MatInvent relaxes all, and pays for the first, whatever earlier loops found. Here crystals from
+which nothing is to be had can be spared, and a surrogate can put the others in order.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ray_matdesign.crystals.matching import Matcher
 from ray_matdesign.rl import metrics, seeds
 from ray_matdesign.rl.acquisition import choose_best, reward_draws
 from ray_matdesign.rl.candidate import Candidate, Outcome
-from ray_matdesign.rl.descriptors import blocks, describe
+from ray_matdesign.rl.descriptors import Floats, blocks, describe, describe_crystals
 from ray_matdesign.rl.diversity import diversity_factor, diversity_key
 from ray_matdesign.rl.memory import LongTermMemory
 from ray_matdesign.rl.selection import lesson_size
@@ -29,12 +29,12 @@ from ray_matdesign.rl.surrogate import Surrogate, fit_surrogate
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be evaluated.
+    """What is to be paid for.
 
     Attributes:
         keys: Of the chosen candidates; ``None`` for the first ones.
-        expected: Reward the surrogate expects of every survivor, before the diversity filter; empty
-            where it was not asked.
+        expected: Reward the surrogate expects of every candidate, before the diversity filter;
+            empty where it was not asked.
         penalised: The same after the filter.
     """
 
@@ -86,29 +86,67 @@ def choose(
     The surrogate is fitted anew to all evaluations, so that a resumed run chooses as one that was
     never interrupted.
     """
-    rl = tools.config.rl
     survivors = [c for c in candidates if c.pending]
-    if not rl.surrogate.enabled or not survivors:
-        return Choice()
-    surrogate = learnt(memory, tools)
+    surrogate = learnt(memory, tools) if survivors else None
     if surrogate is None:
         return Choice()
     draw = seeds.generator(tools.config.seed, loop, seeds.Stage.CHOICE)
     specimens = [c.assessment.specimen for c in survivors if c.assessment is not None]
-    drawn = surrogate.draw(describe(specimens), rl.surrogate.draws, draw)
-    for place, candidate in enumerate(survivors):
+    budget = tools.config.rl.budget(loop)
+    return _best(survivors, describe(specimens), surrogate, memory, tools, budget, draw)
+
+
+def shortlist(
+    candidates: Sequence[Candidate], memory: LongTermMemory, tools: Tools, loop: int
+) -> list[Candidate]:
+    """Turns down, before any energy is paid for, what the loop's relaxations do not suffice for.
+
+    The surrogate sees crystals as they were generated, and learns from the evaluated ones as they
+    were generated. It foresees properties; of stability it knows nothing, unless the hull distance
+    is one of them.
+    """
+    limit = tools.config.rl.relaxations
+    valid = [c for c in candidates if c.pending]
+    if limit is None or len(valid) <= limit:
+        return list(candidates)
+    surrogate = learnt(memory, tools, relaxed=False)
+    kept: Collection[str] | None = [c.key for c in valid[:limit]]
+    if surrogate is not None:
+        draw = seeds.generator(tools.config.seed, loop, seeds.Stage.SHORTLIST)
+        described = describe_crystals([c.generated for c in valid])
+        kept = _best(valid, described, surrogate, memory, tools, limit, draw).keys
+    assert kept is not None
+    reason = f"the loop's {limit} relaxations were spent"
+    return [
+        c.rejected(Outcome.NOT_RELAXED, reason) if c.pending and c.key not in kept else c
+        for c in candidates
+    ]
+
+
+def _best(
+    candidates: Sequence[Candidate],
+    described: Floats,
+    surrogate: Surrogate,
+    memory: LongTermMemory,
+    tools: Tools,
+    budget: int,
+    draw: np.random.Generator,
+) -> Choice:
+    """What the surrogate would spend a budget on."""
+    rl = tools.config.rl
+    drawn = surrogate.draw(described, rl.surrogate.draws, draw)
+    for place, candidate in enumerate(candidates):
         for column, name in enumerate(tools.properties):
             if name in candidate.values:  # the screening found it
                 drawn[:, place, column] = candidate.values[name]
     rewards = reward_draws(drawn, tools.config.objective)
     seen = memory.occurrences()
-    keys = [diversity_key(c.generated, rl.diversity) for c in survivors]
+    keys = [diversity_key(c.generated, rl.diversity) for c in candidates]
     whole = np.array([diversity_factor(seen[key] + 1, rl.diversity) for key in keys])
     learned = lesson_size(rl.evaluations, rl.top_fraction)
-    budget = rl.budget(loop)
     chosen = choose_best(rewards * whole, keys, budget, rl.surrogate, draw, kept=learned)
     means = rewards.mean(axis=0)
-    names = [c.key for c in survivors]
+    names = [c.key for c in candidates]
     return Choice(
         keys=frozenset(names[k] for k in chosen),
         expected=dict(zip(names, means.tolist(), strict=True)),
@@ -116,18 +154,32 @@ def choose(
     )
 
 
-def learnt(memory: LongTermMemory, tools: Tools) -> Surrogate | None:
-    """The surrogate of all evaluations so far; ``None`` while they are too few."""
+def learnt(memory: LongTermMemory, tools: Tools, *, relaxed: bool = True) -> Surrogate | None:
+    """The surrogate of all evaluations so far.
+
+    Args:
+        memory: Holds them.
+        tools: The run's.
+        relaxed: Whether it is told the crystals at rest with their energies, or as generated.
+
+    Returns:
+        ``None`` while they are too few, or where no surrogate is wanted.
+    """
     settings = tools.config.rl.surrogate
-    labelled = [(r.rested, r.values) for r in memory.records if r.rested is not None and r.values]
-    labelled = labelled[-settings.most_labels :]
-    if len(labelled) < settings.least_labels:
+    records = [r for r in memory.records if r.values and (r.rested if relaxed else r.generated)]
+    records = records[-settings.most_labels :]
+    if not settings.enabled or len(records) < settings.least_labels:
         return None
-    values = [[v.get(name, math.nan) for name in tools.properties] for _, v in labelled]
+    if relaxed:
+        described = describe([r.rested.specimen for r in records if r.rested])
+    else:
+        crystals = [decode_crystals(r.generated)[0] for r in records if r.generated]
+        described = describe_crystals(crystals)
+    values = [[r.values.get(name, math.nan) for name in tools.properties] for r in records]
     return fit_surrogate(
-        describe([rested.specimen for rested, _ in labelled]),
+        described,
         np.array(values),
-        list(blocks().values()),
+        [block for block in blocks().values() if block.stop <= described.shape[1]],
         least_labels=settings.least_labels,
         most_labels=settings.most_labels,
     )

@@ -1,7 +1,7 @@
-"""Relaxed crystals as vectors, for models that must learn from a few dozen of them.
+"""Crystals as vectors, for models that must learn from a few dozen of them.
 
-Composition as in Magpie, a dozen figures of geometry, and the two energies that every survivor
-comes with. All of it is known before any property is paid for.
+Composition as in Magpie, a dozen figures of geometry, and, of relaxed crystals, the two energies
+that every survivor comes with. All of it is known before any property is paid for.
 """
 
 from __future__ import annotations
@@ -84,27 +84,34 @@ def blocks() -> dict[str, slice]:
 def describe(specimens: Sequence[Specimen]) -> Floats:
     """Vectors that describe relaxed crystals.
 
-    They do not depend on the choice of the cell, but for the number of atoms in it. Transuranium
-    elements are taken for plutonium, beyond which nothing is tabulated.
-
     Args:
         specimens: Crystals at rest with their energies.
 
     Returns:
         Shape ``(n, d)``, all finite; columns as in :func:`blocks`.
     """
-    compositions = [_tabulated(specimen.crystal) for specimen in specimens]
-    geometry = np.array([_geometry(s.crystal) for s in specimens]).reshape(-1, len(GEOMETRY))
     energies = np.array(
         [(s.formation_energy_ev_per_atom, s.e_above_hull_ev_per_atom) for s in specimens]
     ).reshape(-1, 2)
-    return np.hstack(
-        [
-            composition_features(compositions, _table()),
-            (geometry - TYPICAL) / SPREAD,
-            energies / _ENERGY_UNITS_EV,
-        ]
-    ).astype(np.float64)
+    crystals = describe_crystals([specimen.crystal for specimen in specimens])
+    return np.hstack([crystals, energies / _ENERGY_UNITS_EV])
+
+
+def describe_crystals(crystals: Sequence[Crystal]) -> Floats:
+    """Vectors that describe crystals of which no energy is known.
+
+    They do not depend on the choice of the cell, but for the number of atoms in it. Transuranium
+    elements are taken for plutonium, beyond which nothing is tabulated.
+
+    Args:
+        crystals: At rest or not.
+
+    Returns:
+        Shape ``(n, d)``, all finite; columns as in :func:`blocks`, without the energies.
+    """
+    composition = composition_features([_tabulated(c) for c in crystals], _table())
+    geometry = np.array([_geometry(c) for c in crystals]).reshape(-1, len(GEOMETRY))
+    return np.hstack([composition, (geometry - TYPICAL) / SPREAD]).astype(np.float64)
 
 
 def _tabulated(crystal: Crystal) -> Counter[int]:

@@ -68,6 +68,7 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         candidates = stages.prefilter(candidates, tools)
         candidates = stages.drop_unwanted(candidates, tools)
         candidates = stages.drop_missing_elements(candidates, tools)
+        candidates = choice.shortlist(candidates, campaign.memory, tools, loop)
         candidates = stages.relax(candidates, tools)
         candidates = stages.require_sun(candidates, tools)
     with clock("evaluate"):
@@ -178,6 +179,7 @@ def _evaluated(candidate: Candidate, key: str) -> Evaluated:
         reward=candidate.reward,
         values=dict(candidate.values),
         rested=None if found is None else Rested.of(found.specimen),
+        generated=encode_crystals([candidate.generated]),
     )
 
 

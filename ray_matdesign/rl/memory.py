@@ -68,6 +68,7 @@ class Evaluated:
         reward: Unpenalised; ``None`` where the evaluation failed (it is billed all the same).
         values: Property by scorer, in the scorer's unit; those that were obtained.
         rested: The crystal at rest; ``None`` in runs begun by versions that did not remember it.
+        generated: The crystal as generated, encoded; ``None`` likewise.
     """
 
     key: str
@@ -77,6 +78,7 @@ class Evaluated:
     reward: float | None
     values: Mapping[str, float] = field(default_factory=dict)
     rested: Rested | None = None
+    generated: bytes | None = None
 
 
 class LongTermMemory:

@@ -18,6 +18,7 @@ class Stage(IntEnum):
     REPLAY = 1
     FINETUNE = 2
     CHOICE = 3
+    SHORTLIST = 4
 
 
 def sequence(run_seed: int, loop: int, stage: Stage, batch: int = 0) -> np.random.SeedSequence:

@@ -7,7 +7,7 @@ import toy
 
 from ray_matdesign.rl import stages
 from ray_matdesign.rl.candidate import Outcome
-from ray_matdesign.rl.choice import choose, learnt
+from ray_matdesign.rl.choice import choose, learnt, shortlist
 from ray_matdesign.rl.ledger import Ledger
 from ray_matdesign.rl.local import LocalExecutor
 from ray_matdesign.rl.loop import Campaign, publish, run_loop
@@ -124,6 +124,36 @@ def test_the_presumed_are_the_best_of_those_left(reference):
     assert taken[0].key == best.key
     assert taken[0].penalised_reward == choice.penalised[best.key]
     assert len(taken) == 2
+
+
+def test_relaxations_go_to_what_the_surrogate_expects_most_of(reference):
+    settings = {"enabled": True, "least_labels": 16, "explore": 0.0}
+    few = {"rl.relaxations": 16, "rl.evaluations": 16, "rl.surrogate": settings}
+    campaign, tools, (blind, told) = run(reference, 2, **few)
+    for record in (blind, told):
+        assert record.metrics["relaxed"] == 16
+        left = [c for c in record.candidates if c.outcome is Outcome.NOT_RELAXED]
+        assert len(left) == 32
+        assert {c.reason for c in left} == {"the loop's 16 relaxations were spent"}
+        assert not any(c.billed for c in left)
+    assert [c.index for c in evaluated(blind)] == list(range(16))
+
+    def score(crystal):
+        return min(max(1 - abs(crystal.density - 18) / 10, 0), 1)
+
+    everything = sorted((score(c.generated) for c in told.candidates), reverse=True)
+    taken = [score(c.generated) for c in evaluated(told)]
+    best, average = sum(everything[:16]) / 16, sum(everything) / 48
+    assert sum(taken) / len(taken) > (best + average) / 2
+    again = shortlist(stages.sample(tools, 3), campaign.memory, tools, 3)
+    assert [c.key for c in again if c.pending] == [
+        c.key for c in shortlist(stages.sample(tools, 3), campaign.memory, tools, 3) if c.pending
+    ]
+
+
+def test_relaxations_go_to_the_first_crystals_unless_told_otherwise(reference):
+    _, _, (record,) = run(reference, 1, **{"rl.relaxations": 5})
+    assert [c.index for c in record.candidates if c.assessment is not None] == list(range(5))
 
 
 def test_the_first_loop_may_evaluate_more(reference):

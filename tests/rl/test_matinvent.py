@@ -32,6 +32,7 @@ def test_every_default_is_matinvents() -> None:
         "algorithm": "matinvent",
         "loops": 120,
         "samples": 64,
+        "relaxations": None,
         "evaluations": 16,
         "first_evaluations": None,
         "top_fraction": 0.5,

@@ -19,8 +19,8 @@ from rl_population import Laboratory, equipped
 
 from ray_matdesign.config.schema import PotentialSettings, RunConfig
 from ray_matdesign.crystals.codec import decode_crystals
-from ray_matdesign.rl import checkpoint
-from ray_matdesign.rl.candidate import Assessment, Candidate
+from ray_matdesign.rl import checkpoint, stages
+from ray_matdesign.rl.candidate import Assessment, Candidate, Outcome
 from ray_matdesign.rl.executor import Executor
 from ray_matdesign.rl.local import LocalExecutor
 from ray_matdesign.rl.progress import Silent
@@ -161,7 +161,8 @@ def score_survivors(most: int | None, job: Job, laboratory: Laboratory) -> None:
         laboratory: Scores.
     """
     names = laboratory.properties
-    rows = [row for row in read_candidates(job) if passes(row, laboratory.config)]
+    drawn = [*read_candidates(job), *relaxed_afterwards(job, laboratory)]
+    rows = [row for row in drawn if passes(row, laboratory.config)]
     chosen = population.sampled_survivors(rows, most, job.seed)
     values = {row["key"]: {name: row.get(f"value_{name}") for name in names} for row in chosen}
     unpaid = [row for row in chosen if None in values[row["key"]].values()]
@@ -177,6 +178,28 @@ def read_candidates(job: Job) -> list[dict[str, Any]]:
     folder = job.folder / "candidates"
     tables = [folder / f"loop-{loop:05d}.parquet" for loop in range(1, job.loops + 1)]
     return [row for table in tables for row in pq.read_table(table).to_pylist()]
+
+
+def relaxed_afterwards(job: Job, laboratory: Laboratory) -> list[dict[str, Any]]:
+    """What the run had no relaxations for, relaxed unbilled and judged among its whole loop.
+
+    Otherwise a mode that chooses what it relaxes would be measured on its choice.
+    """
+    rows = read_candidates(job)
+    left = {row["key"] for row in rows if row["outcome"] == Outcome.NOT_RELAXED}
+    if not left:
+        return []
+    tools = laboratory.tools(len(rows))
+    candidates = [candidate_of_row(row) for row in rows]
+    rest = stages.relax([c for c in candidates if c.key in left], tools)
+    relaxed = [c for c in [*candidates, *rest] if c.assessment is not None]
+    judged: list[Candidate] = []
+    for loop in range(1, job.loops + 1):
+        among = sorted((c for c in relaxed if c.loop == loop), key=lambda c: c.index)
+        judged += stages.require_sun(among, tools)
+    table = job.survivors.with_name(f"afterwards-{job.loops:05d}.parquet")
+    population.write(table, [c for c in judged if c.key in left], laboratory)
+    return pq.read_table(table).to_pylist()
 
 
 def passes(row: Mapping[str, Any], config: RunConfig) -> bool:
@@ -200,23 +223,31 @@ def write_opinion(kind: str, job: Job, laboratory: Laboratory) -> None:
 def read_survivors(job: Job, config: RunConfig) -> list[Candidate]:
     """Those of the population, as candidates, in the order drawn."""
     return [
-        Candidate(
-            key=row["key"],
-            loop=row["loop"],
-            index=row["index"],
-            policy_version=row["policy_version"],
-            generated=decode_crystals(row["generated"])[0],
-            assessment=Assessment(
-                relaxed=decode_crystals(row["relaxed"])[0],
-                energy_ev_per_atom=row["energy_ev_per_atom"],
-                formation_energy_ev_per_atom=row["formation_energy_ev_per_atom"],
-                e_above_hull_ev_per_atom=row["e_above_hull_ev_per_atom"],
-                novel=row["novel"],
-                relax_steps=row["relax_steps"],
-                converged=row["relax_converged"],
-                displacement_ang=row["displacement_ang"],
-            ),
-        )
+        candidate_of_row(row)
         for row in pq.read_table(job.population).to_pylist()
         if passes(row, config)
     ]
+
+
+def candidate_of_row(row: Mapping[str, Any]) -> Candidate:
+    """A candidate of a table as it was before anything was decided about it."""
+    assessment = None
+    if row["relaxed"] is not None:
+        assessment = Assessment(
+            relaxed=decode_crystals(row["relaxed"])[0],
+            energy_ev_per_atom=row["energy_ev_per_atom"],
+            formation_energy_ev_per_atom=row["formation_energy_ev_per_atom"],
+            e_above_hull_ev_per_atom=row["e_above_hull_ev_per_atom"],
+            novel=row["novel"],
+            relax_steps=row["relax_steps"],
+            converged=row["relax_converged"],
+            displacement_ang=row["displacement_ang"],
+        )
+    return Candidate(
+        key=row["key"],
+        loop=row["loop"],
+        index=row["index"],
+        policy_version=row["policy_version"],
+        generated=decode_crystals(row["generated"])[0],
+        assessment=assessment,
+    )

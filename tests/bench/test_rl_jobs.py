@@ -60,6 +60,21 @@ def test_all_survivors_are_measured_and_only_the_evaluated_are_billed(plan, tmp_
     assert read(plan, job).numbers["evaluations"] == billed
 
 
+def test_a_mode_that_relaxes_less_is_measured_on_all_it_generates(plan, tmp_path) -> None:
+    everything, chosen = tmp_path / "everything", tmp_path / "chosen"
+    still = ("rl.lr=1.0e-12", "rl.evaluations=2")  # the same crystals, whatever is learned
+    whole = Job("density", BASELINE, 0, 2, 10, 4, root=everything, extra=still)
+    part = Job("density", BASELINE, 0, 2, 10, 4, root=chosen, extra=(*still, "rl.relaxations=2"))
+    for job in (whole, part):
+        rl_jobs.perform(plan, job)
+    told = [pq.read_table(job.survivors).sort_by("key").to_pylist() for job in (whole, part)]
+    assert [row["key"] for row in told[0]] == [row["key"] for row in told[1]]
+    assert [row["value_density"] for row in told[0]] == pytest.approx(
+        [row["value_density"] for row in told[1]], rel=1e-6
+    )
+    assert sum(row["relaxed"] is not None for row in rl_jobs.read_candidates(part)) == 4
+
+
 def test_a_complete_job_is_not_done_again(plan, tmp_path) -> None:
     job = a_job(tmp_path)
     assert missing(plan, job) == "not begun"

@@ -98,6 +98,9 @@ def run_loop(campaign: Campaign, tools: Tools) -> LoopRecord:
         **metrics.funnel(candidates, rl.samples),
         **metrics.property_figures(candidates),
         **metrics.memory_figures(campaign.memory, config.objective.reward_threshold),
+        "hypervolume": metrics.front_hypervolume(
+            campaign.memory, config.objective, tools.properties
+        ),
         **metrics.spending_figures(spent, campaign.memory, config.objective.reward_threshold),
         "replay_size": len(campaign.replay),
         "replayed": len(replayed),

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ray_matdesign.config.objective import ObjectiveSettings
+from ray_matdesign.rewards.transforms import apply
 from ray_matdesign.rl.candidate import Candidate, Outcome
+from ray_matdesign.rl.hypervolume import hypervolume
 from ray_matdesign.rl.memory import LongTermMemory
 from ray_matdesign.rl.spending import Spending
 
@@ -70,6 +73,32 @@ def memory_figures(memory: LongTermMemory, threshold: float) -> dict[str, Any]:
         "burden": memory.burden(threshold),
         "baseline": memory.baseline(),
     }
+
+
+def front_hypervolume(
+    memory: LongTermMemory, objective: ObjectiveSettings, properties: Sequence[str]
+) -> float | None:
+    """Share of the space of scores that the best trade-offs evaluated so far cover, up to 1.
+
+    Filters and least scores do not enter: they say what is let through, not how good it is.
+
+    Args:
+        memory: The run's.
+        objective: Its terms' transforms make scores of properties.
+        properties: Names under which the memory holds the terms' values, in the terms' order.
+
+    Returns:
+        ``None`` where there is but one property: the best score says as much.
+    """
+    terms = objective.terms
+    if len(terms) < 2:
+        return None
+    scores = [
+        [apply(t.transform, r.values[name]) for t, name in zip(terms, properties, strict=False)]
+        for r in memory.records
+        if r.reward is not None
+    ]
+    return hypervolume(scores, [0.0] * len(terms))
 
 
 def spending_figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import toy
 
@@ -212,6 +213,28 @@ def counted(log, **rest):
     """A density that costs what a potential costs, and writes down what it was asked."""
     options = {"log": str(log), "cost": "mlip"}
     return {"scorer": "toy:counted_density", "options": options, **rest}
+
+
+def test_the_front_of_several_properties_is_measured_by_its_hypervolume(reference):
+    cheap = {"scorer": "price", "transform": {"kind": "descending", "min": 0.0, "max": 40000.0}}
+    terms = [{"scorer": "density", "transform": RAMP}, cheap]
+    config = toy.config(reference, **{"objective.terms": terms, "rl.evaluations": 6})
+    campaign, tools = set_up(config)
+    tools = dataclasses.replace(tools, properties=("density", "price"))
+    first, second = run_loop(campaign, tools), run_loop(campaign, tools)
+    volumes = [record.metrics["hypervolume"] for record in (first, second)]
+    found = [c for c in first.candidates if c.outcome is Outcome.EVALUATED]
+    boxes = [(c.values["density"] / 20, max(1 - c.values["price"] / 40000, 0)) for c in found]
+    steps = (np.arange(1000) + 0.5) / 1000
+    covered = np.zeros((1000, 1000), dtype=bool)
+    for wide, high in boxes:
+        covered |= (steps[:, None] < wide) & (steps[None, :] < high)
+    assert volumes[0] == pytest.approx(covered.mean(), abs=2e-3)
+    assert volumes[1] >= volumes[0]
+
+
+def test_one_property_has_no_hypervolume(reference):
+    assert loop_with(reference, {})[2].metrics["hypervolume"] is None
 
 
 def test_cheap_filters_are_applied_before_the_budget_is_touched(reference, tmp_path):

@@ -55,7 +55,8 @@ class Hits(Settings):
 class Rival(Settings):
     """Conditional generation at an equal number of labels."""
 
-    budgets: tuple[PositiveInt, ...]
+    budgets: dict[PositiveInt, tuple[str, ...]]
+    """Labels, and what a run that may spend so many sets otherwise: loops of another size."""
     guidance: tuple[Annotated[float, Field(ge=0.0)], ...]
     epochs: PositiveInt
     lr: PositiveFloat
@@ -70,7 +71,7 @@ class Plan(Settings):
     """Overrides that all runs share."""
     tasks: dict[str, Task]
     modes: dict[str, tuple[str, ...]]
-    """Overrides of each mode."""
+    """Overrides of each mode; a word without ``=`` stands for all of another mode's."""
     rival: Rival
 
     @model_validator(mode="after")
@@ -79,7 +80,19 @@ class Plan(Settings):
             raise ValueError(f"modes must hold {BASELINE!r}, and {PRIOR!r} is none")
         if unknown := sorted(set(self.rival.tasks) - set(self.tasks)):
             raise ValueError(f"rival.tasks: no task {', '.join(unknown)}")
+        earlier: set[str] = set()  # a mode is built on those above it, so that none needs itself
+        for mode, overrides in self.modes.items():
+            if unknown := sorted({w for w in overrides if "=" not in w} - earlier):
+                raise ValueError(f"modes.{mode}: no mode {', '.join(unknown)} above it")
+            earlier.add(mode)
         return self
+
+    def overrides(self, task: str, mode: str) -> list[str]:
+        """What a mode sets in a task."""
+        found: list[str] = []
+        for word in self.modes.get(mode, ()):
+            found += [word] if "=" in word else self.overrides(task, word)
+        return [*found, *self.tasks[task].modes.get(mode, ())]
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,7 @@ def config_of(plan: Plan, job: Job) -> RunConfig:
         ConfigError: An override that is no setting, or a recipe that does not exist.
     """
     task = plan.tasks[job.task]
-    mode = (*plan.modes.get(job.mode, ()), *task.modes.get(job.mode, ()))
+    mode = plan.overrides(job.task, job.mode)
     own = (f"rl.loops={job.loops}", f"seed={job.seed}")
     overrides = [*plan.settings, *task.overrides, *mode, *own, *job.extra]
     return load_run_config(task.recipe, overrides)

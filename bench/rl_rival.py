@@ -94,32 +94,41 @@ def entries_of(plan: Plan, options: argparse.Namespace) -> list[Entry]:
         folder, extra = options.root / "rival", tuple(options.set)
         return Job(task, mode, seed, 1, options.final, 0, folder, extra)
 
+    def reinforced(one: Job, budget: int) -> Entry:
+        sized = replace(
+            one, root=one.root / str(budget), extra=(*plan.rival.budgets[budget], *one.extra)
+        )
+        rl = config_of(plan, sized).rl
+        later = math.ceil((budget - rl.budget(1)) / rl.budget(2))
+        return Entry(replace(sized, loops=1 + max(0, later)), budget)
+
     found, budgets = [], sorted(plan.rival.budgets)
     for task in (task for task in plan.rival.tasks if task in options.only):
         found.append(Entry(job(task, PRIOR, 0), 0))
         for seed in options.seeds:
-            for run_job in (job(task, mode, seed) for mode in options.modes):
-                size = config_of(plan, run_job).rl.evaluations
-                found += [Entry(replace(run_job, loops=math.ceil(b / size)), b) for b in budgets]
+            found += [
+                reinforced(job(task, mode, seed), b) for mode in options.modes for b in budgets
+            ]
             rival = job(task, CONDITIONAL, seed)
             found += [Entry(rival, b, g) for b in budgets for g in plan.rival.guidance]
     return found
 
 
 def calls_of(plan: Plan, options: argparse.Namespace) -> list[Call]:
-    """One call for each contestant and seed: its budgets follow on each other."""
+    """One call for each folder: a conditional model's budgets follow on each other."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries_of(plan, options):
-        groups.setdefault(entry.job.name, []).append(entry)
+        groups.setdefault(str(entry.job.folder), []).append(entry)
     calls: list[Call] = []
-    for name, group in groups.items():
-        call = condition if group[0].job.mode == CONDITIONAL else reinforce
-        calls.append((f"rival {name}", call, (plan, group)))
+    for group in groups.values():
+        first = group[0]
+        call = condition if first.job.mode == CONDITIONAL else reinforce
+        calls.append((f"rival {first.job.name}, {first.budget} labels", call, (plan, group)))
     return calls
 
 
 def reinforce(plan: Plan, entries: Sequence[Entry]) -> None:
-    """Runs to each budget in turn, and draws from the policy there.
+    """Runs to the budget, and draws from the policy there.
 
     Raises:
         RunFailed: The run, or the sampling after it, cannot go on.

@@ -26,7 +26,7 @@ def plan(reference: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
         *(f"stability.reference={reference}", "relaxation.fmax_ev_per_ang=0.2"),
         *("rl.samples=12", "rl.evaluations=3", "rl.timesteps=10", "rl.epochs=1", "rl.lr=0.05"),
     ]
-    rival = {"budgets": [6], "guidance": [1.0], "epochs": 1, "lr": 1e-3, "batch_size": 8}
+    rival = {"budgets": {6: []}, "guidance": [1.0], "epochs": 1, "lr": 1e-3, "batch_size": 8}
     return Plan.model_validate(
         {
             "settings": settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rl_plan import BASELINE, PRIOR, Job, config_of, load_plan, measuring
+from rl_plan import BASELINE, PRIOR, Job, Plan, config_of, load_plan, measuring
 
 from ray_matdesign.rl.run import changed_settings
 
@@ -45,11 +45,25 @@ def test_the_better_mode_pays_for_less_and_is_alike_in_all_else(task: str) -> No
         ("matinvent-no-diversity", ["rl.diversity.buffer", "rl.diversity.tolerance"]),
         ("matinvent-no-prior", ["rl.sigma"]),
         ("matinvent-no-sun", ["stability.require"]),
+        ("guided-no-surrogate", ["rl.surrogate.enabled"]),
+        ("guided-no-presumed", ["rl.surrogate.presumed"]),
+        ("guided-no-best", ["rl.replay.prefer"]),
+        ("guided-no-sparing", ["rl.repeats"]),
+        ("guided-no-spread", ["rl.times"]),
     ],
 )
-def test_an_ablation_takes_one_thing_away(ablated: str, keys: list[str]) -> None:
-    whole, part = (config_of(PLAN, job("density", mode)) for mode in (BASELINE, ablated))
+@pytest.mark.parametrize("task", ["density", "sun"])
+def test_an_ablation_takes_one_thing_away(task: str, ablated: str, keys: list[str]) -> None:
+    base = ablated.partition("-no-")[0]
+    whole, part = (config_of(PLAN, job(task, mode)) for mode in (base, ablated))
     assert changed_settings(whole, part) == keys
+
+
+def test_a_mode_stands_on_modes_above_it_alone() -> None:
+    settings = PLAN.model_dump()
+    settings["modes"] = {"matinvent": ["guided"], "guided": ["rl.algorithm=guided"]}
+    with pytest.raises(ValueError, match=r"modes\.matinvent: no mode guided above it"):
+        Plan.model_validate(settings)
 
 
 def test_a_mode_without_the_gate_is_measured_behind_it() -> None:

@@ -115,12 +115,12 @@ def test_budgets_are_loops_of_so_many_evaluations(tmp_path: Path) -> None:
     entries = rl_rival.entries_of(PLAN, rival_options(tmp_path))
     assert {entry.job.task for entry in entries} == {"band_gap"}
     runs = [(e.job.seed, e.budget, e.job.loops) for e in entries if e.job.mode == BASELINE]
-    assert runs == [(0, 200, 25), (0, 1600, 200), (1, 200, 25), (1, 1600, 200)]
+    assert runs == [(0, 200, 25), (0, 1600, 50), (1, 200, 25), (1, 1600, 50)]
     models = [(e.budget, e.guidance) for e in entries if e.job.mode == "conditional"]
     assert models == [(200, 1.0), (200, 2.0), (1600, 1.0), (1600, 2.0)] * 2
     assert len({entry.table for entry in entries}) == len(entries)
     # One process for each run or series of models, which share crystals and labels.
-    assert len(rl_rival.calls_of(PLAN, rival_options(tmp_path))) == 5
+    assert len(rl_rival.calls_of(PLAN, rival_options(tmp_path))) == 7
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,11 @@ def read(plan: Plan, job: Job) -> Reading:
         numbers["S.U.N., both"] = numbers["S.U.N."] * numbers["confirmed"]
     elements = element_shares([row for row in drawn if row["sun"]])
     if job.mode == PRIOR:
-        return Reading(job, numbers, elements=elements)
+        return Reading(job, numbers | relaxed_numbers(drawn), elements=elements)
     metrics = read_run(job.folder).metrics[: job.loops]
-    paid = [row for row in read_candidates(job) if row["outcome"] == Outcome.EVALUATED]
+    candidates = read_candidates(job)
+    numbers |= relaxed_numbers([row for row in candidates if row["loop"] > job.loops / 2])
+    paid = [row for row in candidates if row["outcome"] == Outcome.EVALUATED]
     curves = [
         learning_curve(((row["loop"], yardstick.of(row)) for row in rows), metrics)
         for rows in (pq.read_table(job.survivors).to_pylist(), paid)
@@ -113,6 +115,22 @@ def run_numbers(
     numbers |= named("diversity ratio", last["diversity_ratio"])
     numbers |= named("burden", last["evaluations_total"] / len(hits) if hits else None)
     return {name: float(value) for name, value in numbers.items()}
+
+
+def relaxed_numbers(rows: Sequence[Row]) -> dict[str, float]:
+    """What relaxations are spent on: shares of the relaxed crystals.
+
+    Where a surrogate chooses what is relaxed, this is the policy's doing and the surrogate's.
+    """
+    relaxed = [row for row in rows if row["relaxed"] is not None]
+    if not relaxed:
+        return {}
+    sun = [row for row in relaxed if row["sun"]]
+    on_hull = sum(row["e_above_hull_ev_per_atom"] <= 0.0 for row in sun)
+    return {
+        "S.U.N. of the relaxed": len(sun) / len(relaxed),
+        "S.U.N. on the hull, of the relaxed": on_hull / len(relaxed),
+    }
 
 
 def population_numbers(

@@ -49,6 +49,13 @@ LINES = (
     Line("evaluations", "evaluations"),
     Line("relaxations", "relaxations"),
     Line("samples", "samples"),
+    Line("S.U.N. of the relaxed", "S.U.N. of the relaxed, second half of the run", "%", 1),
+    Line(
+        "S.U.N. on the hull, of the relaxed",
+        "S.U.N. on or below the hull of the relaxed, second half",
+        "%",
+        1,
+    ),
     Line("unique hits", "unique hits among the evaluated"),
     Line("burden", "evaluations per unique hit", "", 2),
     Line("diversity ratio", "diversity ratio", "", 3),

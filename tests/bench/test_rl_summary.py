@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import rl
+import rl_readings
 import rl_rival
 from rl_curves import Point
 from rl_plan import BASELINE, PRIOR, Hits, Job, load_plan
@@ -142,3 +143,16 @@ def test_no_hit_is_no_certainty() -> None:
     found = rl_rival.share(0, 98)
     assert found["value"] == 0.0
     assert found["error"] == pytest.approx(math.sqrt(0.01 * 0.99 / 98))
+
+
+def test_what_relaxations_were_spent_on_is_counted_over_the_relaxed_alone() -> None:
+    def row(above: float | None, sun: bool | None) -> dict[str, object]:
+        relaxed = None if above is None else b""
+        return {"relaxed": relaxed, "sun": sun, "e_above_hull_ev_per_atom": above}
+
+    rows = [row(None, None), row(-0.1, True), row(0.05, True), row(-0.2, False), row(0.3, False)]
+    assert rl_readings.relaxed_numbers(rows) == {
+        "S.U.N. of the relaxed": 0.5,
+        "S.U.N. on the hull, of the relaxed": 0.25,
+    }
+    assert rl_readings.relaxed_numbers([row(None, None)]) == {}

@@ -139,12 +139,10 @@ def evaluations_to(points: Sequence[Point], start: float, target: float, share: 
 
 
 def comparison_mark(by_mark: Mapping[float, Sequence[float]]) -> float | None:
-    """The farthest mark that every run of the baseline reached; ``None`` if there is none.
-
-    The bar is set by the baseline alone, and is the same for all modes.
+    """The farthest mark that every run of a mode reached; ``None`` if there is none.
 
     Args:
-        by_mark: Evaluations to each mark, one for each seed of the baseline.
+        by_mark: Evaluations to each mark, one for each seed.
     """
     reached = [
         mark for mark, runs in by_mark.items() if runs and all(math.isfinite(n) for n in runs)

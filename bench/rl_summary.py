@@ -56,8 +56,8 @@ class TaskSummary:
         task: Of the plan.
         start: The prior's mean; ``None`` where it was not measured.
         target: Where the mean was sent.
-        mark: The share of the way at which modes are compared, the farthest that every run of the
-            baseline reached; ``None`` where there is none.
+        mark: The share of the way at which ablations are compared, the farthest that every run of
+            the baseline reached; ``None`` where there is none.
         modes: By name, the prior among them.
     """
 
@@ -76,6 +76,23 @@ def summarise(plan: Plan, readings: Sequence[Reading]) -> list[TaskSummary]:
         if here:
             found.append(_task_summary(plan, task, here))
     return found
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How a mode's evaluations compare with the baseline's.
+
+    Attributes:
+        times: Fewer than the baseline's; zero where the mode did not arrive.
+        at_least: Whether the baseline had not arrived with all its evaluations, which are then
+            counted in place of the unknown number.
+    """
+
+    times: float
+    at_least: bool
+
+    def __str__(self) -> str:
+        return f"{'> ' if self.at_least else ''}{self.times:.2f}"
 
 
 def _task_summary(plan: Plan, task: str, readings: Sequence[Reading]) -> TaskSummary:
@@ -134,20 +151,31 @@ def arrival(runs: Sequence[float]) -> float:
     return sorted(runs)[len(runs) // 2]
 
 
-def saving(summary: TaskSummary, mode: str, measure: str) -> float | None:
-    """How many times fewer evaluations than the baseline a mode took to the comparison mark.
+def farthest_mark(summary: TaskSummary, mode: str) -> float | None:
+    """Where a mode is compared with the baseline: at the farthest mark all runs of either reached."""
+    both = [
+        comparison_mark(summary.modes[m].arrivals.get("survivors", {})) for m in (BASELINE, mode)
+    ]
+    return max((mark for mark in both if mark is not None), default=None)
+
+
+def saving(summary: TaskSummary, mode: str, measure: str) -> Saving | None:
+    """How many times fewer evaluations than the baseline a mode took to where they are compared.
 
     Returns:
-        Zero where the mode did not arrive; ``None`` where there is no such mark, or a mode took no
-        evaluation at all.
+        ``None`` where no mark was reached, or a mode took no evaluation at all.
     """
-    if summary.mark is None:
+    mark = farthest_mark(summary, mode)
+    if mark is None:
         return None
-    of = {name: summary.modes[name].arrivals[measure][summary.mark] for name in (BASELINE, mode)}
-    baseline, own = arrival(of[BASELINE]), arrival(of[mode])
+    baseline = summary.modes[BASELINE]
+    theirs = arrival(baseline.arrivals[measure][mark])
+    own = arrival(summary.modes[mode].arrivals[measure][mark])
     if math.isinf(own):
-        return 0.0
-    return baseline / own if own and math.isfinite(baseline) else None
+        return Saving(0.0, at_least=False)
+    late = math.isinf(theirs)
+    spent = arrival([float(curve[-1].paid) for curve in baseline.curves]) if late else theirs
+    return Saving(spent / own, at_least=late) if own else None
 
 
 def no_lower(own: Figure, baseline: Figure) -> bool:

@@ -15,7 +15,16 @@ import rl_rival
 from rl_curves import Point
 from rl_plan import BASELINE, PRIOR, Hits, Job, load_plan
 from rl_readings import Reading
-from rl_summary import Figure, arrival, no_lower, over_seeds, saving, summarise
+from rl_summary import (
+    Figure,
+    Saving,
+    arrival,
+    farthest_mark,
+    no_lower,
+    over_seeds,
+    saving,
+    summarise,
+)
 from rl_table import figures, verdict_table
 
 PLAN = load_plan()
@@ -50,8 +59,26 @@ def test_modes_are_compared_where_the_baseline_arrived() -> None:
     # from loop 3, after 16.
     assert found.modes[BASELINE].arrivals["survivors"][0.5] == [40.0, 40.0]
     assert found.modes["guided"].arrivals["survivors"][0.5] == [16.0, 16.0]
-    assert saving(found, "guided", "survivors") == pytest.approx(2.5)
+    assert saving(found, "guided", "survivors") == Saving(2.5, at_least=False)
     assert verdict_table([found]).splitlines()[-1].endswith("| no lower | no lower | yes |")
+
+
+def test_where_the_baseline_never_arrived_all_it_spent_is_counted() -> None:
+    far = [reading("guided", s, [6.0, 12.0, 16.0, 16.0, 16.0, 16.0, 16.0, 16.0]) for s in (0, 1)]
+    found = summary(slow(0), slow(1), *far)
+    assert farthest_mark(found, "guided") == 0.75
+    # Three quarters, 15, is the median from loop 4 on, after 24; the baseline's last loop began
+    # after 56.
+    assert saving(found, "guided", "survivors") == Saving(56.0 / 24.0, at_least=True)
+    line = verdict_table([found]).splitlines()[-1]
+    assert "| 75% | not reached (–, –) | 24 (24, 24) | > 2.33 |" in line
+    assert line.endswith("| yes |")
+
+
+def test_one_lucky_seed_does_not_move_the_mark() -> None:
+    far = reading("guided", 0, [6.0, 12.0, 16.0, 16.0, 16.0, 16.0, 16.0, 16.0])
+    found = summary(slow(0), slow(1), far, fast(1))
+    assert farthest_mark(found, "guided") == 0.5
 
 
 def test_speed_does_not_count_where_quality_is_lost() -> None:
@@ -61,7 +88,7 @@ def test_speed_does_not_count_where_quality_is_lost() -> None:
 
 def test_a_mode_that_does_not_arrive_saves_nothing() -> None:
     found = summary(slow(0), reading("guided", 0, [6.0] * 8))
-    assert saving(found, "guided", "survivors") == 0.0
+    assert saving(found, "guided", "survivors") == Saving(0.0, at_least=False)
     told = {figure["name"]: figure for figure in figures(PLAN, [found])}
     title = "density; guided; evaluations to 50%, mean of survivors"
     assert title not in told

@@ -152,7 +152,7 @@ def arrival(runs: Sequence[float]) -> float:
 
 
 def farthest_mark(summary: TaskSummary, mode: str) -> float | None:
-    """Where a mode is compared with the baseline: at the farthest mark all runs of either reached."""
+    """The farthest mark that all runs of the mode, or all of the baseline, reached."""
     both = [
         comparison_mark(summary.modes[m].arrivals.get("survivors", {})) for m in (BASELINE, mode)
     ]

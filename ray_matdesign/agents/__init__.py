@@ -1,0 +1,1 @@
+"""Language models that write code, and the walls around that code; knows nothing of Ray."""

@@ -1,0 +1,1 @@
+"""Objectives with hidden references, broken scorers, and labelled pairs."""

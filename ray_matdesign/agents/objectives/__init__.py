@@ -1,0 +1,1 @@
+"""Objectives that a language model proposes, and the scorers written for them."""

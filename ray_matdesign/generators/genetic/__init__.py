@@ -1,0 +1,1 @@
+"""A genetic algorithm as a generator: its weights are a population of decorated structure types."""

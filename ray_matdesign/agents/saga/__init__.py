@@ -1,0 +1,1 @@
+"""Agents that watch a campaign and evolve what it strives for."""

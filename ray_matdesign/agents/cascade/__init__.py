@@ -1,0 +1,1 @@
+"""Agents that solve tasks by code, and keep what they proved."""

@@ -1,0 +1,1 @@
+"""What agents remember: of a session, and across sessions, tasks and users."""

@@ -1,0 +1,1 @@
+"""Skills: functions that agents found, proved by running them, and kept."""

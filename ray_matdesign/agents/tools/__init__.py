@@ -1,0 +1,1 @@
+"""What an agent may call: typed functions with a name and a description."""

@@ -1,0 +1,1 @@
+"""Chemistry as typed tools: names, molecules, reactions, amounts, hazards, crystals."""

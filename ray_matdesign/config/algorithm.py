@@ -52,6 +52,10 @@ class RLSettings(Settings):
     """``matinvent`` as published, or ``guided``: other defaults for ``repeats``, ``replay``
     and ``surrogate``, each of which may still be set by name."""
     loops: PositiveInt = 120
+    staleness: NonNegativeInt = 0
+    """Loops whose lessons the policy that samples may lack. 0: one loop after another (MatInvent).
+    From 1 on, that many loops are sampled and relaxed ahead of the one that is learnt from, by the
+    policy as it was then; the same seed still gives the same run."""
     samples: PositiveInt = 64
     """Crystals generated in each loop."""
     relaxations: PositiveInt | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -48,10 +48,12 @@ class Override:
     Attributes:
         path: The parts of the dotted key; numbers index lists.
         value: Plain data.
+        origin: Who set it, for errors.
     """
 
     path: problems.Path
     value: Any
+    origin: str = COMMAND_LINE
 
     @classmethod
     def parse(cls, text: str) -> Override:
@@ -68,7 +70,12 @@ class Override:
             parsed = parse(value)
         except YamlError as error:
             raise ConfigError(f"{COMMAND_LINE}: {key.strip()}: {value!r}: {error}") from error
-        return cls(tuple(int(p) if p.isdecimal() else p for p in parts), parsed)
+        return cls(path_of(key.strip()), parsed)
+
+
+def path_of(key: str) -> problems.Path:
+    """``objective.terms.0.weight`` as its parts; numbers index lists."""
+    return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
 
 
 def list_recipes() -> list[Recipe]:
@@ -79,7 +86,9 @@ def list_recipes() -> list[Recipe]:
     return [Recipe(name, text.partition("\n")[0].lstrip("# "), text) for name, text in texts]
 
 
-def load_run_config(source: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_run_config(
+    source: str | Path, overrides: Sequence[str] = (), *, overlays: Sequence[Path] = ()
+) -> RunConfig:
     """Reads the settings of a run.
 
     Args:
@@ -87,12 +96,41 @@ def load_run_config(source: str | Path, overrides: Sequence[str] = ()) -> RunCon
             called like a recipe).
         overrides: Each ``dotted.key=value``, applied in turn; ``objective.terms.0.weight=2``
             reaches into a list.
+        overlays: YAML files of some keys each, in the shape of the whole; they are applied before
+            the overrides, in turn.
 
     Raises:
         ConfigError: One line for each thing that is wrong.
     """
     where, text = read_source(source)
-    return load_settings(RunConfig, text, where, overrides)
+    layers = [override for overlay in overlays for override in read_overlay(overlay)]
+    return _load(RunConfig, text, where, [*layers, *map(Override.parse, overrides)])
+
+
+def read_overlay(path: Path) -> list[Override]:
+    """The keys that a file sets on top of another; a list replaces the other's list.
+
+    Raises:
+        ConfigError: The file cannot be read, or is no mapping of keys to values.
+    """
+    try:
+        data = parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    except YamlError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys to values")
+    return [Override(keys, value, str(path)) for keys, value in _leaves(data)]
+
+
+def _leaves(data: dict[str, Any], above: problems.Path = ()) -> Iterator[tuple[problems.Path, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
 
 def load_settings(
@@ -112,6 +150,12 @@ def load_settings(
     Raises:
         ConfigError: One line for each thing that is wrong.
     """
+    return _load(model, text, where, [Override.parse(text) for text in overrides])
+
+
+def _load(
+    model: type[AnySettings], text: str, where: str, overrides: Sequence[Override]
+) -> AnySettings:
     try:
         data = parse(text)
     except YamlError as error:
@@ -121,7 +165,7 @@ def load_settings(
     if not isinstance(data, dict):
         kind = type(data).__name__
         raise ConfigError(f"{where}: must be a mapping of keys to values, found a {kind}")
-    return apply_overrides(model, data, where, [Override.parse(text) for text in overrides])
+    return apply_overrides(model, data, where, overrides)
 
 
 def apply_overrides(
@@ -180,7 +224,7 @@ def _not_found(source: str, recipes: Iterable[str]) -> str:
 def _set(data: dict[str, Any], override: Override) -> None:
     node: Any = data
     for depth, part in enumerate(override.path, start=1):
-        _check_step(node, part, override.path[:depth])
+        _check_step(node, part, override.path[:depth], override.origin)
         if depth == len(override.path):
             node[part] = override.value
             return
@@ -189,25 +233,25 @@ def _set(data: dict[str, Any], override: Override) -> None:
         node = node[part]
 
 
-def _check_step(node: Any, part: str | int, path: problems.Path) -> None:
+def _check_step(node: Any, part: str | int, path: problems.Path, origin: str) -> None:
     """Refuses to go from ``node`` to ``part`` where that cannot be."""
     key, holder = problems.dotted(path), problems.dotted(path[:-1])
     if isinstance(node, list):
         if not isinstance(part, int) or part >= len(node):
             held = f"{holder} is a list of {len(node)}, counted from 0"
-            raise ConfigError(f"{COMMAND_LINE}: {key}: there is no such item; {held}")
+            raise ConfigError(f"{origin}: {key}: there is no such item; {held}")
     elif not isinstance(node, dict):
-        raise ConfigError(f"{COMMAND_LINE}: {key}: {holder} is {node!r}, which has no keys")
+        raise ConfigError(f"{origin}: {key}: {holder} is {node!r}, which has no keys")
     elif isinstance(part, int):
         raise ConfigError(
-            f"{COMMAND_LINE}: {key}: the file gives no list there; set all of it, {holder}=[...]"
+            f"{origin}: {key}: the file gives no list there; set all of it, {holder}=[...]"
         )
 
 
 def _blame(path: problems.Path, where: str, overrides: Sequence[Override]) -> str:
     """Who set what is wrong at ``path``: an override of it, or of a part or the whole of it."""
-    for override in overrides:
+    for override in reversed(overrides):
         shared = min(len(path), len(override.path))
         if shared and path[:shared] == override.path[:shared]:
-            return COMMAND_LINE
+            return override.origin
     return where

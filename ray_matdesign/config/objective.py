@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -145,7 +146,7 @@ class ObjectiveTerm(Settings):
     options: dict[str, Any] = Field(default_factory=dict)
     transform: Transform
     weight: PositiveFloat = 1.0
-    """For the aggregations ``weighted`` and ``geometric``."""
+    """For the aggregations ``weighted``, ``geometric`` and ``chebyshev``."""
     min_score: Fraction | None = None
     """A crystal that scores less here is not evaluated any further and earns no reward."""
 
@@ -156,10 +157,20 @@ class ObjectiveSettings(Settings):
     terms: tuple[ObjectiveTerm, ...] = Field(min_length=1)
     filters: tuple[ObjectiveFilter, ...] = ()
     """What is not let through, whatever the terms would say."""
-    aggregation: Literal["mean", "min", "weighted", "geometric"] = "mean"
-    """``geometric`` is the weighted geometric mean, which ranks crystals as a product does."""
+    aggregation: Literal["mean", "min", "weighted", "geometric", "chebyshev"] = "mean"
+    """``geometric`` is the weighted geometric mean, which ranks crystals as a product does;
+    ``chebyshev`` is the least score by weight, with equal weights the ``min``."""
+    preferences: Literal["fixed", "swept"] = "fixed"
+    """Whether the terms' weights stay as they are, or are other ones in each loop, so that a run
+    looks for the whole front of trade-offs; see ``docs/tune.md``."""
     reward_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     """Reward above which a crystal counts as a hit in the metrics."""
+
+    def only(self, scorers: Collection[str]) -> ObjectiveSettings:
+        """The part of the objective that some of its scorers can tell; perhaps without any term."""
+        terms = tuple(term for term in self.terms if term.scorer in scorers)
+        filters = tuple(limit for limit in self.filters if limit.scorer in scorers)
+        return self.model_copy(update={"terms": terms, "filters": filters})
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -183,12 +194,31 @@ class ObjectiveSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _preferences_have_a_say(self) -> Self:
+        if self.preferences == "fixed":
+            return self
+        if len(self.terms) < 2:
+            raise ValueError("preferences are swept between terms, and there is but one")
+        if self.aggregation in ("mean", "min"):
+            raise ValueError(
+                f"aggregation is {self.aggregation!r}, which knows no weights to sweep; set it to "
+                f"'chebyshev', 'weighted' or 'geometric'"
+            )
+        given = [term.scorer for term in self.terms if term.weight != 1.0]
+        if given:
+            raise ValueError(
+                f"preferences are swept, which replaces the weight of {', '.join(given)}; remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_idle_weights(self) -> Self:
         ignored = [term.scorer for term in self.terms if term.weight != 1.0]
         if ignored and self.aggregation in ("mean", "min"):
             raise ValueError(
                 f"aggregation is {self.aggregation!r}, which ignores the weight of "
-                f"{', '.join(ignored)}; set it to 'weighted' or 'geometric', or remove the weight"
+                f"{', '.join(ignored)}; set it to 'weighted', 'geometric' or 'chebyshev', or "
+                f"remove the weight"
             )
         return self
 

@@ -21,6 +21,10 @@ from ray_matdesign.config.algorithm import DiversitySettings as DiversitySetting
 from ray_matdesign.config.algorithm import ReplaySettings as ReplaySettings
 from ray_matdesign.config.algorithm import RLSettings as RLSettings
 from ray_matdesign.config.elements import NOBLE_GASES, RADIOACTIVE, SYMBOLS
+from ray_matdesign.config.execution import EnvironmentSettings as EnvironmentSettings
+from ray_matdesign.config.execution import ExecutionSettings as ExecutionSettings
+from ray_matdesign.config.execution import RoleEnvironments as RoleEnvironments
+from ray_matdesign.config.execution import ScorerPoolSettings as ScorerPoolSettings
 from ray_matdesign.config.objective import AscendingTransform as AscendingTransform
 from ray_matdesign.config.objective import DescendingTransform as DescendingTransform
 from ray_matdesign.config.objective import ObjectiveFilter as ObjectiveFilter
@@ -130,24 +134,6 @@ class StabilitySettings(Settings):
     matcher_angle_tol_deg: PositiveFloat = 5.0
     require: tuple[Literal["stable", "unique", "novel"], ...] = ("stable", "unique", "novel")
     """What a candidate must be before its property is evaluated."""
-
-
-class ExecutionSettings(Settings):
-    """Where the work runs."""
-
-    backend: Literal["local", "ray"] = "local"
-    address: str | None = None
-    """Ray cluster to join; ``None`` joins ``RAY_ADDRESS`` if set, else starts a local one."""
-    generators: PositiveInt = 1
-    reward_workers: PositiveInt = 2
-    cpus_per_worker: PositiveFloat = 1.0
-    gpus_per_generator: Annotated[float, Field(ge=0.0)] = 0.0
-    gpus_per_reward_worker: Annotated[float, Field(ge=0.0)] = 0.0
-    gpus_per_learner: Annotated[float, Field(ge=0.0)] = 0.0
-    batch_deadline_s: PositiveFloat = 1200.0
-    batch_retries: NonNegativeInt = 2
-    object_store_mib: Annotated[int, Field(ge=75)] = 512
-    """Object store of a local Ray started by the run; Ray takes no less than 75."""
 
 
 class RunConfig(Settings):

@@ -8,7 +8,8 @@ more electronegative than cations, and elements and alloys valid by definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache, reduce
 from math import gcd
 
@@ -67,6 +68,25 @@ def unwanted(crystal: Crystal, settings: PrefilterSettings) -> str | None:
     if len(present) < settings.min_elements:
         return f"fewer than {settings.min_elements} elements"
     return None
+
+
+def well_decorated(
+    elements: Sequence[int], stoichiometry: Sequence[int], *, min_elements: int, smact: bool
+) -> bool:
+    """Whether elements on the sites of a structure type make a composition worth building.
+
+    Args:
+        elements: Atomic number on each site.
+        stoichiometry: Atoms of each site in a formula unit.
+        min_elements: Distinct elements that it must hold.
+        smact: Whether it must pass the SMACT rules.
+    """
+    if len(set(elements)) < min_elements:
+        return False
+    counts: Counter[int] = Counter()
+    for z, n in zip(elements, stoichiometry, strict=True):
+        counts[z] += n
+    return not smact or smact_valid(counts)
 
 
 @lru_cache(maxsize=16)

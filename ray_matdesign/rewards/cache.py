@@ -160,6 +160,11 @@ def open_cache(folder: Path, settings: PotentialSettings, potential: Potential) 
     )
 
 
+def cache_of(folder: str, settings: PotentialSettings, potential: Potential) -> ScoreCache | None:
+    """The cache a configuration asks for; none where it says ``off``."""
+    return None if folder == "off" else open_cache(Path(folder), settings, potential)
+
+
 def specimen_key(specimen: Specimen) -> str:
     """Name of everything a scorer is told: the crystal and its energies, rounded.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ SCORERS: dict[str, str] = {
     "shear_modulus": f"{_HERE}.elasticity:shear_modulus",
     "youngs_modulus": f"{_HERE}.elasticity:youngs_modulus",
     "pugh_ratio": f"{_HERE}.elasticity:pugh_ratio",
+    "vickers_hardness": f"{_HERE}.elasticity:vickers_hardness",
+    "light_elements": f"{_HERE}.light_elements:make",
     "band_gap": f"{_HERE}.band_gap:make",
     "synthesizability": f"{_HERE}.synthesizability:make",
     "mcia": f"{_HERE}.mcia:make",
@@ -84,6 +86,12 @@ class Probe:
     term: ObjectiveTerm | None
     limit: ObjectiveFilter | None
     shelf: CacheShelf | None = None
+
+    @property
+    def asked(self) -> str:
+        """The name the scorer is asked for by."""
+        found = self.term or self.limit
+        return found.scorer if found else self.scorer.name
 
     @property
     def is_gate(self) -> bool:
@@ -161,6 +169,17 @@ class Objective:
         """Those of the terms, in the order of ``settings.terms``, then those for filters alone."""
         return tuple(probe.scorer for probe in self.probes)
 
+    def only(self, names: Collection[str] | None) -> Objective:
+        """The part that some scorers can tell, by the names they are asked for; ``None`` for all.
+
+        Its rewards are of that part alone.
+        """
+        if names is None:
+            return self
+        return Objective(
+            self.settings.only(names), tuple(p for p in self.probes if p.asked in names)
+        )
+
     def screen(self, specimens: Sequence[Specimen]) -> list[Evaluation]:
         """Finds only what is cheap and can turn a crystal down; same order and length.
 
@@ -198,23 +217,24 @@ class Objective:
         return Evaluation(
             draft.values,
             draft.failures,
-            self._reward(draft.values) if draft.open else None,
+            reward_of(self.settings, self._of_terms(draft.values)) if draft.open else None,
             draft.rejection,
             draft.computed,
             draft.recalled,
         )
 
-    def _reward(self, values: Mapping[str, float]) -> float | None:
-        pairs = [
-            (probe.term, values.get(probe.scorer.name))
-            for probe in self.probes
-            if probe.term is not None
-        ]
-        if any(value is None for _, value in pairs):
-            return None
-        scores = [apply(term.transform, value) for term, value in pairs if value is not None]
-        weights = [term.weight for term, _ in pairs]
-        return aggregate(scores, weights, self.settings.aggregation)
+    def _of_terms(self, values: Mapping[str, float]) -> list[float | None]:
+        return [values.get(p.scorer.name) for p in self.probes if p.term is not None]
+
+
+def reward_of(settings: ObjectiveSettings, values: Sequence[float | None]) -> float | None:
+    """Reward from the properties of the terms, in their order; ``None`` if one is missing."""
+    if not values or any(value is None for value in values):
+        return None
+    pairs = zip(settings.terms, values, strict=True)
+    scores = [apply(term.transform, value) for term, value in pairs if value is not None]
+    weights = [term.weight for term in settings.terms]
+    return aggregate(scores, weights, settings.aggregation)
 
 
 def build_objective(

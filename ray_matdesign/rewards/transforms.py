@@ -89,10 +89,12 @@ def aggregate(scores: Sequence[float], weights: Sequence[float], how: str) -> fl
 
     Args:
         scores: One per term, each in [0, 1]; at least one.
-        weights: One per term, positive; used by ``weighted`` and ``geometric``.
+        weights: One per term, positive; ``mean`` and ``min`` leave them out of account.
         how: ``mean``; ``min``; ``weighted``: ``sum(w s) / sum(w)``, which is MatInvent's
-            ``sum(w s)`` for its weights, as they sum to one; or ``geometric``:
-            ``prod(s ^ (w / sum(w)))``, zero if any score is.
+            ``sum(w s)`` for its weights, as they sum to one; ``geometric``:
+            ``prod(s ^ (w / sum(w)))``, zero if any score is; or ``chebyshev``:
+            ``min(1, min(s max(w) / w))``, the scalarisation that any trade-off is the best of for
+            some weights (Zhang and Golovin, arXiv:2006.04655, Eq. 2), with equal weights ``min``.
     """
     match how:
         case "mean":
@@ -108,8 +110,12 @@ def aggregate(scores: Sequence[float], weights: Sequence[float], how: str) -> fl
             pairs = zip(weights, scores, strict=True)
             logarithms = sum(weight * math.log(score) for weight, score in pairs)
             return math.exp(logarithms / sum(weights))
+        case "chebyshev":
+            largest = max(weights)
+            pairs = zip(weights, scores, strict=True)
+            return min(1.0, *(score * (largest / weight) for weight, score in pairs))
         case _:
-            known = "mean, min, weighted or geometric"
+            known = "mean, min, weighted, geometric or chebyshev"
             raise ValueError(f"unknown aggregation {how!r}; choose {known}")
 
 

@@ -1,8 +1,10 @@
 """Checkpoints: a folder for each, complete or absent.
 
 ``checkpoints/loop-00012/`` holds ``policy.safetensors``, ``optimizer.safetensors`` where Adam's
-moments are carried, and ``state.json`` with the replay buffer and the long-term memory. Random
-states need no place in it: every seed follows from the run's seed and the loop (``rl.seeds``).
+moments are carried, and ``state.json`` with the replay buffer and the long-term memory. Where loops
+are sampled ahead, ``policy-v00011.safetensors`` and the like are earlier weights, with which loops
+under way were sampled, or will be. Random states need no place in it: every seed follows from the
+run's seed and the loop (``rl.seeds``).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,19 @@ KEEP = 3
 """Checkpoints kept."""
 
 
+@dataclass(frozen=True)
+class Issue:
+    """The policy as it was after some loop.
+
+    Attributes:
+        version: How often it had been updated.
+        weights: Its weights.
+    """
+
+    version: int
+    weights: Weights
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written or read."""
 
@@ -43,6 +58,7 @@ class Snapshot:
         optimizer: Adam's moments, if carried.
         replay: State of the replay buffer.
         memory: State of the long-term memory.
+        earlier: The policy after earlier loops, by loop: what loops sampled ahead still need.
     """
 
     loop: int
@@ -51,6 +67,7 @@ class Snapshot:
     optimizer: Weights | None
     replay: Mapping[str, Any]
     memory: Mapping[str, Any]
+    earlier: Mapping[int, Issue] = field(default_factory=dict)
 
 
 def save(folder: Path, snapshot: Snapshot) -> int:
@@ -131,12 +148,16 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     save_weights(folder / "policy.safetensors", snapshot.weights)
     if snapshot.optimizer is not None:
         save_weights(folder / "optimizer.safetensors", snapshot.optimizer)
+    for version, weights in {i.version: i.weights for i in snapshot.earlier.values()}.items():
+        if version != snapshot.version:
+            save_weights(folder / _earlier_name(version), weights)
     state = {
         "format": FORMAT,
         "loop": snapshot.loop,
         "version": snapshot.version,
         "replay": snapshot.replay,
         "memory": snapshot.memory,
+        "earlier": {str(loop): issue.version for loop, issue in snapshot.earlier.items()},
     }
     write_atomic(folder / "state.json", plain_json.dumps(state))
 
@@ -146,13 +167,18 @@ def _read(folder: Path) -> Snapshot:
     if state["format"] != FORMAT:
         raise ValueError(f"format {state['format']}, this version reads {FORMAT}")
     moments = folder / "optimizer.safetensors"
+    versions = {int(k): v for k, v in state.get("earlier", {}).items()}  # absent in older ones
+    weights = {state["version"]: load_weights(folder / "policy.safetensors")}
+    for version in sorted(set(versions.values()) - weights.keys()):
+        weights[version] = load_weights(folder / _earlier_name(version))
     return Snapshot(
         loop=state["loop"],
         version=state["version"],
-        weights=load_weights(folder / "policy.safetensors"),
+        weights=weights[state["version"]],
         optimizer=load_weights(moments) if moments.exists() else None,
         replay=state["replay"],
         memory=state["memory"],
+        earlier={loop: Issue(v, weights[v]) for loop, v in versions.items()},
     )
 
 
@@ -162,6 +188,10 @@ def _folders(folder: Path) -> list[Path]:
 
 def _name(loop: int) -> str:
     return f"loop-{loop:05d}"
+
+
+def _earlier_name(version: int) -> str:
+    return f"policy-v{version:05d}.safetensors"
 
 
 def _loop(folder: Path) -> int:

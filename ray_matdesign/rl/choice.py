@@ -185,16 +185,18 @@ def learnt(memory: LongTermMemory, tools: Tools, *, relaxed: bool = True) -> Sur
     )
 
 
-def hindsight(choice: Choice, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def hindsight(
+    choice: Choice, candidates: Sequence[Candidate], rewards: Mapping[str, float]
+) -> dict[str, Any]:
     """How well the surrogate knew: expected and found rewards of the evaluated crystals.
 
     ``expected_reward_mean`` is comparable with ``reward_mean``; ``expected_rank_correlation`` is
     Spearman's. ``None`` where the surrogate was not asked, or of fewer than three crystals.
     """
     pairs = [
-        (choice.expected[c.key], c.reward)
+        (choice.expected[c.key], rewards[c.key])
         for c in candidates
-        if c.reward is not None and c.key in choice.expected
+        if c.key in rewards and c.key in choice.expected
     ]
     expected, found = np.array(pairs).reshape(-1, 2).T
     correlation = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ray_matdesign.config.schema import RLSettings
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.generators.protocol import Policy, Weights
+from ray_matdesign.generators.diffusion.parallel import Alone, Peers
+from ray_matdesign.generators.protocol import EVERY, Policy, Weights
 from ray_matdesign.rl.losses import matinvent_loss
 
 LEAST_TIME = 1e-3
@@ -49,6 +50,7 @@ def finetune(
     settings: RLSettings,
     seed: int,
     optimizer_state: Mapping[str, NDArray[np.generic]] | None = None,
+    peers: Peers | None = None,
 ) -> FinetuneReport:
     """Updates the policy in place.
 
@@ -65,6 +67,9 @@ def finetune(
         settings: The algorithm's.
         seed: Of all noise.
         optimizer_state: From the last report, where moments are carried over.
+        peers: The processes that share the work, each calling this with the same arguments: each
+            answers for its share of the crystals, gradients are added up before each step of Adam,
+            and the outcome is that of one process to rounding.
 
     Raises:
         Diverged: The loss is not finite; the policy is then spoilt.
@@ -76,31 +81,79 @@ def finetune(
     if optimizer_state is not None:
         load_adam_state(optimizer, optimizer_state)
     optimizer.zero_grad(set_to_none=True)
+    peers = peers or Alone()
+    part = Part.of(len(crystals), peers)
     sums = np.zeros(3)
     micro_steps = settings.epochs * settings.timesteps
     adam_steps = 0
     for step, times in enumerate(diffusion_times(settings, len(crystals), noise), start=1):
-        denoise, deviation = policy.denoising_losses(batch, times, prior, noise)
-        loss = matinvent_loss(
-            denoise,
-            deviation,
-            weights.to(denoise.device),
-            settings.sigma,
-            settings.deviation_offset,
-        )
-        (loss / settings.accumulate).backward()
-        figures = np.array([loss.item(), denoise.mean().item(), deviation.mean().item()])
-        if not np.isfinite(figures).all():
-            raise Diverged(f"the loss is not finite in micro-step {step}, {_span(times)}")
-        sums += figures
+        if part.share > 0.0:
+            denoise, deviation = policy.denoising_losses(batch, times, prior, noise, **part.rows)
+            figures = _backward(denoise, deviation, weights[part.own], settings, part.share)
+            if not np.isfinite(figures).all():
+                raise Diverged(f"the loss is not finite in micro-step {step}, {_span(times)}")
+            sums += figures
         if step % settings.accumulate == 0 or step == micro_steps:
+            if peers.size > 1:
+                add_up_gradients(policy.parameters(), peers)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             adam_steps += 1
-    loss_mean, denoise_mean, deviation_mean = (sums / micro_steps).tolist()
-    return FinetuneReport(
-        loss_mean, denoise_mean, deviation_mean, adam_steps, adam_state(optimizer)
+    peers.add_up(totals := torch.from_numpy(sums))
+    loss, denoise_mean, deviation_mean = (totals / micro_steps).tolist()
+    return FinetuneReport(loss, denoise_mean, deviation_mean, adam_steps, adam_state(optimizer))
+
+
+@dataclass(frozen=True)
+class Part:
+    """The crystals of a batch that one of several processes answers for.
+
+    Attributes:
+        own: Of the batch: every so manieth, so that processes differ by one crystal at most.
+        share: Part of the batch, in [0, 1].
+        rows: What :meth:`Policy.denoising_losses` is told of it; nothing where one process does all
+            the work, which a policy that cannot share can do as well.
+    """
+
+    own: slice
+    share: float
+    rows: Mapping[str, slice]
+
+    @classmethod
+    def of(cls, n: int, peers: Peers) -> Part:
+        """This process's part of ``n`` crystals."""
+        if peers.size == 1:
+            return cls(EVERY, 1.0, {})
+        own = slice(peers.rank, None, peers.size)
+        return cls(own, len(range(n)[own]) / n, {"rows": own})
+
+
+def _backward(
+    denoise: torch.Tensor,
+    deviation: torch.Tensor,
+    rewards: torch.Tensor,
+    settings: RLSettings,
+    share: float,
+) -> NDArray[np.float64]:
+    """Adds a micro-step's gradients; returns objective, denoising loss and deviation.
+
+    All are means over the whole batch, of which these crystals are a share.
+    """
+    loss = share * matinvent_loss(
+        denoise, deviation, rewards.to(denoise.device), settings.sigma, settings.deviation_offset
     )
+    (loss / settings.accumulate).backward()
+    means = np.array([denoise.mean().item(), deviation.mean().item()])
+    return np.array([loss.item(), *(share * means)])
+
+
+def add_up_gradients(parameters: Iterable[torch.nn.Parameter], peers: Peers) -> None:
+    """Replaces gradients by their sums over the processes, in one call."""
+    every = list(parameters)
+    parts = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in every]
+    peers.add_up(summed := torch.cat([part.flatten() for part in parts]))
+    for parameter, part in zip(every, summed.split([p.numel() for p in every]), strict=True):
+        parameter.grad = part.view_as(parameter)
 
 
 def diffusion_times(settings: RLSettings, n: int, rng: torch.Generator) -> Iterator[torch.Tensor]:

@@ -2,17 +2,20 @@
 
 Each finished batch is appended to the loop's file and forced to disk before the loop goes on. A
 file is lines of JSON ``{"verb", "results": {candidate key: record}}``; a last line cut short by a
-crash is dropped when the file is opened again.
+crash is dropped when the file is opened again. Where several loops are under way at once, each has
+a ledger of its own, in the same folder.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ray_matdesign.rl import plain_json
+from ray_matdesign.rl.mirror import Copy, NoCopy
 
 Record = Mapping[str, Any]
 
@@ -22,12 +25,31 @@ class LedgerError(ValueError):
 
 
 class Ledger:
-    """Results by verb and candidate key, kept in memory and, given a folder, on disk."""
+    """Results by verb and candidate key of one loop, in memory and, given a folder, on disk.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    Several threads may record at once.
+
+    Args:
+        folder: Made when it is needed.
+        copy: Told whenever a file has grown.
+    """
+
+    def __init__(self, folder: Path | None = None, copy: Copy | None = None) -> None:
         self._folder = folder
+        self._copy = copy or NoCopy()
         self._results: dict[tuple[str, str], Record] = {}
         self._path: Path | None = None
+        self._writing = threading.Lock()
+
+    def turned_to(self, loop: int) -> Self:
+        """Another ledger in the same folder, turned to a loop.
+
+        Raises:
+            LedgerError: A line other than the last cannot be read.
+        """
+        other = type(self)(self._folder, self._copy)
+        other.open_loop(loop)
+        return other
 
     def open_loop(self, loop: int) -> None:
         """Turns to a loop, taking up what an interrupted attempt at it left.
@@ -53,13 +75,15 @@ class Ledger:
         Raises:
             OSError: The disk is full.
         """
-        if self._path is not None:
-            line = plain_json.dumps({"verb": verb, "results": results}) + "\n"
-            with self._path.open("ab") as file:
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        self._remember(verb, results)
+        with self._writing:
+            if self._path is not None:
+                line = plain_json.dumps({"verb": verb, "results": results}) + "\n"
+                with self._path.open("ab") as file:
+                    file.write(line.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._copy.ledger_grew()
+            self._remember(verb, results)
 
     def forget_before(self, loop: int) -> None:
         """Removes the files of loops that no kept checkpoint could ask to repeat."""

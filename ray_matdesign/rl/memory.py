@@ -101,6 +101,12 @@ class LongTermMemory:
         for record in records:
             self._records.setdefault(record.key, record)
 
+    def up_to(self, loop: int) -> LongTermMemory:
+        """The evaluations of the loops up to this one, without what they cost."""
+        earlier = LongTermMemory()
+        earlier.append(record for record in self._records.values() if record.loop <= loop)
+        return earlier
+
     def occurrences(self) -> Counter[str]:
         """Successful evaluations by diversity key."""
         return Counter(r.diversity_key for r in self._records.values() if r.reward is not None)

@@ -52,3 +52,39 @@ class Silent:
 
     def note(self, line: str) -> None:
         """Ignored."""
+
+
+class Several:
+    """Tells several watchers, in their order.
+
+    Args:
+        watchers: Whom to tell.
+    """
+
+    def __init__(self, *watchers: Progress) -> None:
+        self._watchers = watchers
+
+    def run_started(self, *, directory: Path, first_loop: int, loops: int) -> None:
+        """Passed on."""
+        for watcher in self._watchers:
+            watcher.run_started(directory=directory, first_loop=first_loop, loops=loops)
+
+    def loop_started(self, loop: int) -> None:
+        """Passed on."""
+        for watcher in self._watchers:
+            watcher.loop_started(loop)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Passed on."""
+        for watcher in self._watchers:
+            watcher.stage(name, done, total)
+
+    def loop_finished(self, metrics: Mapping[str, Any]) -> None:
+        """Passed on."""
+        for watcher in self._watchers:
+            watcher.loop_finished(metrics)
+
+    def note(self, line: str) -> None:
+        """Passed on."""
+        for watcher in self._watchers:
+            watcher.note(line)

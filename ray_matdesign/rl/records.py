@@ -5,9 +5,11 @@
     config.yaml         resolved settings
     versions.json       seed, start, Python and package versions; every resumption
     objective.json      each scorer's unit, source, cost and version
+    log.jsonl           what happened; see ``rl.log``
     metrics.jsonl       one line a loop, as it ends; metrics.parquet: the same as a table
     tensorboard/        the same as event files
     candidates/         loop-00012.parquet: every candidate of the loop
+    front.parquet       the evaluated crystals that none surpasses in every property at once
     best/               001-FORMULA.cif: the best crystals, one of each formula
     ledger/             results paid for since the oldest checkpoint kept
     checkpoints/        see ``rl.checkpoint``
@@ -22,6 +24,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,14 +71,18 @@ class Records:
             directory: Exists already.
             scorers: Names of the objective's scorers.
         """
-        from tensorboardX import SummaryWriter
+        # Not SummaryWriter: its thread, and what it does when the process ends, get in the way of
+        # a run that is stopped from outside.
+        from tensorboardX.event_file_writer import EventsWriter
 
         self._directory = directory
         self._scorers = list(scorers)
         self.rows: list[dict[str, Any]] = []
         self._best: dict[str, BestCrystal] = {}
         (directory / "candidates").mkdir(exist_ok=True)
-        self._events = SummaryWriter(str(directory / "tensorboard"))
+        (directory / "tensorboard").mkdir(exist_ok=True)
+        prefix = str(directory / "tensorboard" / "events")
+        self._events = EventsWriter(prefix, f".{os.getpid()}")
 
     def rewind(self, loop: int) -> None:
         """Takes up the record of the loops up to ``loop``; forgets later ones, to be run again."""
@@ -120,12 +127,18 @@ class Records:
         write_atomic(self._directory / "metrics.parquet", buffer.getvalue())
 
     def _write_events(self, metrics: Mapping[str, Any]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         for name, value in flat(metrics).items():
             if isinstance(value, int | float):
                 tag = name if "." in name else f"loop/{name}"
                 # Reasons of rejections hold characters that are no part of a tag.
                 tag = re.sub(r"[^\w/.-]+", "_", tag.replace(".", "/", 1))
-                self._events.add_scalar(tag, value, metrics["loop"])
+                event = Event(
+                    wall_time=time.time(), step=metrics["loop"], summary=scalar(tag, value)
+                )
+                self._events.write_event(event)
         self._events.flush()
 
     def _consider(self, candidates: Sequence[Candidate]) -> bool:

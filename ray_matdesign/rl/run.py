@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,19 @@ from ray_matdesign.config.schema import RunConfig
 from ray_matdesign.rl import checkpoint, records
 from ray_matdesign.rl.checkpoint import CheckpointError, Snapshot
 from ray_matdesign.rl.executor import BatchFailed, Executor, Payload
+from ray_matdesign.rl.folder_lock import folder_lock
+from ray_matdesign.rl.front import write_front
+from ray_matdesign.rl.lease import LeaseLost
 from ray_matdesign.rl.ledger import Ledger
-from ray_matdesign.rl.loop import Campaign, publish, run_loop
+from ray_matdesign.rl.loop import Campaign, LoopRecord, publish
+from ray_matdesign.rl.mirror import Copy, NoCopy
+from ray_matdesign.rl.pipeline import run_loops
 from ray_matdesign.rl.progress import Progress, Silent
 from ray_matdesign.rl.replay import Replay, ReplayBuffer
+from ray_matdesign.rl.scoring import REWARD, IdleScorers, shares_of
 from ray_matdesign.rl.stages import RunFailed, Tools
-from ray_matdesign.rl.workers import LEARNER, REWARD
+from ray_matdesign.rl.storage import StorageError
+from ray_matdesign.rl.workers import LEARNER
 from ray_matdesign.stability.reference import ReferenceSet
 
 MAY_CHANGE = ("execution", "checkpoint_every", "rl.loops", "cache")
@@ -50,6 +56,7 @@ def start_run(
     resume: bool = False,
     progress: Progress | None = None,
     replay: Replay | None = None,
+    copy: Copy | None = None,
 ) -> RunSummary:
     """Runs a campaign to its last loop.
 
@@ -61,20 +68,21 @@ def start_run(
             the outcome is that of a run never interrupted.
         progress: Is told what happens.
         replay: An empty buffer to use; one in this process by default.
+        copy: Keeps the directory elsewhere as well; see :class:`~ray_matdesign.rl.mirror.Mirror`.
 
     Raises:
         RunFailed: The run cannot start or go on; one line says why.
         RunInterrupted: Ctrl-C. The last finished loop is in a checkpoint.
     """
     watcher = progress or Silent()
-    with _locked(directory):
+    with folder_lock(directory, RunFailed):
         try:
-            return _run(config, directory, executor, resume, watcher, replay)
+            return _run(config, directory, executor, resume, watcher, replay, copy or NoCopy())
         except RunInterrupted:
             raise
         except KeyboardInterrupt as interrupt:
             raise RunInterrupted(_stopped_early(directory)) from interrupt
-        except CheckpointError as error:
+        except (CheckpointError, StorageError, LeaseLost) as error:
             raise RunFailed(str(error)) from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
@@ -90,31 +98,47 @@ def _run(
     resume: bool,
     progress: Progress,
     replay: Replay | None,
+    copy: Copy,
 ) -> RunSummary:
     description = _ask(executor, REWARD, "describe")
+    try:
+        shares = shares_of(config, description)
+    except IdleScorers as error:
+        raise RunFailed(str(error)) from error
     prior = _ask(executor, LEARNER, "initial")["weights"]
     campaign = Campaign(prior, ReplayBuffer(config.rl.replay) if replay is None else replay)
-    ledger = Ledger(directory / "ledger")
+    ledger = Ledger(directory / "ledger", copy)
     if resume:
         _restore(campaign, config, directory, progress)
     else:
         _begin(campaign, config, directory, description)
+        copy.checkpoint_written()
     reference = ReferenceSet.load(config.stability.reference, config.stability)
     described = [*description["terms"], *description["filters"]]
     properties = tuple(scorer["name"] for scorer in described)
-    tools = Tools(config, executor, reference, ledger, progress, properties)
+    tools = Tools(config, executor, reference, ledger, progress, properties, shares)
     log = records.Records(directory, properties)
     log.rewind(campaign.loop)
     publish(campaign, tools)
     progress.run_started(directory=directory, first_loop=campaign.loop + 1, loops=config.rl.loops)
-    keeper = _Keeper(directory / "checkpoints", ledger, campaign)
+    keeper = _Keeper(directory / "checkpoints", ledger, campaign, copy)
+
+    def keep(record: LoopRecord) -> None:
+        log.append(record)
+        write_front(directory, campaign.memory, config.objective, properties)
+        keeper.loop_finished(campaign, save=_is_due(campaign.loop, config))
+
+    record: LoopRecord | None = None
     try:
-        while campaign.loop < config.rl.loops:
-            record = run_loop(campaign, tools)
-            log.append(record)
-            keeper.loop_finished(campaign, save=_is_due(campaign.loop, config))
-            progress.loop_finished(record.metrics)
+        with closing(run_loops(campaign, tools)) as loops:
+            for record in loops:
+                keep(record)
+                progress.loop_finished(record.metrics)
     except KeyboardInterrupt as interrupt:
+        if record is not None and record.metrics["loop"] > keeper.loop:
+            # It came while a finished loop was being written: that is done again, as a whole.
+            log.rewind(keeper.loop)
+            keep(record)
         keeper.save_pending()
         raise RunInterrupted(
             f"stopped after loop {keeper.loop}; go on with --resume, in {directory}"
@@ -136,8 +160,9 @@ def _stopped_early(directory: Path) -> str:
 class _Keeper:
     """Writes checkpoints when they are due, and the last finished loop when a run breaks off."""
 
-    def __init__(self, folder: Path, ledger: Ledger, campaign: Campaign) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, campaign: Campaign, copy: Copy) -> None:
         self._folder = folder
+        self._copy = copy
         self._ledger = ledger
         self._pending: Snapshot | None = None
         self.loop = campaign.loop
@@ -153,6 +178,7 @@ class _Keeper:
             oldest = checkpoint.save(self._folder, self._pending)
             self._pending = None
             self._ledger.forget_before(oldest + 1)
+            self._copy.checkpoint_written()
 
 
 def snapshot(campaign: Campaign) -> Snapshot:
@@ -164,6 +190,7 @@ def snapshot(campaign: Campaign) -> Snapshot:
         optimizer=campaign.optimizer,
         replay=campaign.replay.state_dict(),
         memory=campaign.memory.state_dict(),
+        earlier=dict(campaign.earlier),
     )
 
 
@@ -201,6 +228,7 @@ def _restore(campaign: Campaign, config: RunConfig, directory: Path, progress: P
         progress.note(problem)
     campaign.loop, campaign.version = held.loop, held.version
     campaign.weights, campaign.optimizer = held.weights, held.optimizer
+    campaign.earlier = dict(held.earlier)
     campaign.replay.load_state_dict(held.replay)
     campaign.memory.load_state_dict(held.memory)
     records.write_config(directory, config)
@@ -234,19 +262,3 @@ def _ask(executor: Executor, role: str, verb: str) -> Payload:
     if isinstance(answer, BatchFailed):
         raise RunFailed(f"the {role} worker cannot start: {answer.reason}")
     return answer
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keeps a second process out of the run directory; the lock dies with its holder."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / ".lock").open("w")
-    except OSError as error:
-        raise RunFailed(f"cannot write to {directory}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunFailed(f"another process is running in {directory}") from error
-        yield

@@ -19,6 +19,7 @@ class Stage(IntEnum):
     FINETUNE = 2
     CHOICE = 3
     SHORTLIST = 4
+    PREFERENCE = 5
 
 
 def sequence(run_seed: int, loop: int, stage: Stage, batch: int = 0) -> np.random.SeedSequence:

@@ -7,7 +7,8 @@ configuration alone, so that any executor gives the same candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ray_matdesign.config.schema import RunConfig, StabilitySettings
@@ -21,9 +22,15 @@ from ray_matdesign.rl.executor import BatchFailed, Executor, Payload
 from ray_matdesign.rl.ledger import Ledger, Record
 from ray_matdesign.rl.progress import Progress
 from ray_matdesign.rl.replay import ReplayEntry
-from ray_matdesign.rl.workers import GENERATOR, LEARNER, REWARD
+from ray_matdesign.rl.scoring import CHEAP_SCORER, REWARD, Share, in_turn
+from ray_matdesign.rl.workers import GENERATOR, LEARNER
 from ray_matdesign.stability.reference import ReferenceSet
 from ray_matdesign.stability.sun import SunFlags
+
+logger = logging.getLogger(__name__)
+
+_QUARANTINE = "quarantined"
+"""In the ledger, instead of a result: why no worker can treat the crystal."""
 
 
 class RunFailed(RuntimeError):
@@ -37,6 +44,7 @@ class Tools:
     Attributes:
         properties: What the scorers of the objective's terms are called, in their order, then those
             of the filters alone.
+        shares: Who runs them.
     """
 
     config: RunConfig
@@ -45,6 +53,17 @@ class Tools:
     ledger: Ledger
     progress: Progress
     properties: tuple[str, ...]
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def whole(self) -> Share:
+        """The reward workers, scoring everything; they alone relax."""
+        return Share(REWARD, self.config.relaxation.batch_size)
+
+    @property
+    def screening(self) -> Share:
+        """Who runs the cheap filters."""
+        return next((s for s in self.shares if s.role == CHEAP_SCORER), self.whole)
 
 
 def sample(tools: Tools, loop: int) -> list[Candidate]:
@@ -56,6 +75,15 @@ def sample(tools: Tools, loop: int) -> list[Candidate]:
     Raises:
         RunFailed: Every batch failed.
     """
+    drawn = dict(draw(tools, loop))
+    return [candidate for number in sorted(drawn) for candidate in drawn[number]]
+
+
+def draw(tools: Tools, loop: int) -> Iterator[tuple[int, list[Candidate]]]:
+    """:func:`sample`, batch by batch: yields ``(number, candidates)`` as the batches finish.
+
+    Sampling is asked for by the call itself, hence with the weights published by then.
+    """
     total, size = tools.config.rl.samples, tools.config.generator.batch_size
     starts = range(0, total, size)
     payloads = [
@@ -65,22 +93,27 @@ def sample(tools: Tools, loop: int) -> list[Candidate]:
         }
         for number, start in enumerate(starts)
     ]
-    drawn: dict[int, list[Candidate]] = {}
-    failures: list[str] = []
     tools.progress.stage("sample", 0, total)
-    for number, result in tools.executor.map(GENERATOR, "sample", payloads):
-        if isinstance(result, BatchFailed):
-            failures.append(result.reason)
-            tools.progress.note(f"loop {loop}: a sampling batch failed: {result.reason}")
-            continue
-        drawn[number] = [
-            new_candidate(loop, starts[number] + place, result["version"], crystal)
-            for place, crystal in enumerate(decode_crystals(result["crystals"]))
-        ]
-        tools.progress.stage("sample", sum(map(len, drawn.values())), total)
-    if not drawn:
-        raise RunFailed(f"loop {loop}: no crystal could be sampled: {failures[0]}")
-    return [candidate for number in sorted(drawn) for candidate in drawn[number]]
+    results = tools.executor.map(GENERATOR, "sample", payloads)
+
+    def as_they_finish() -> Iterator[tuple[int, list[Candidate]]]:
+        failures, drawn = [], 0
+        for number, result in results:
+            if isinstance(result, BatchFailed):
+                failures.append(result.reason)
+                tools.progress.note(f"loop {loop}: a sampling batch failed: {result.reason}")
+                continue
+            candidates = [
+                new_candidate(loop, starts[number] + place, result["version"], crystal)
+                for place, crystal in enumerate(decode_crystals(result["crystals"]))
+            ]
+            drawn += len(candidates)
+            tools.progress.stage("sample", drawn, total)
+            yield number, candidates
+        if len(failures) == len(payloads):
+            raise RunFailed(f"loop {loop}: no crystal could be sampled: {failures[0]}")
+
+    return as_they_finish()
 
 
 def prefilter(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
@@ -118,9 +151,8 @@ def drop_missing_elements(candidates: Sequence[Candidate], tools: Tools) -> list
 
 def relax(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
     """Relaxes every crystal still in the race, and places it against the reference set."""
-    results = _pay(
-        "assess", "relax", [c for c in candidates if c.pending], tools, _crystals_payload
-    )
+    pending = [c for c in candidates if c.pending]
+    results = _pay(tools.whole, "assess", "relax", pending, tools, _crystals_payload)
 
     def assessed(candidate: Candidate) -> Candidate:
         record = results[candidate.key]
@@ -164,9 +196,8 @@ def screen(candidates: Sequence[Candidate], tools: Tools) -> list[Candidate]:
     objective = tools.config.objective
     if not objective.filters and all(term.min_score is None for term in objective.terms):
         return list(candidates)
-    results = _pay(
-        "screen", "screen", [c for c in candidates if c.pending], tools, _specimens_payload
-    )
+    pending = [c for c in candidates if c.pending]
+    results = _pay(tools.screening, "screen", "screen", pending, tools, _specimens_payload)
 
     def screened(candidate: Candidate) -> Candidate:
         record = results[candidate.key]
@@ -194,7 +225,12 @@ def evaluate(
         chosen: Keys of those to evaluate; the first ones by default.
     """
     survivors = [c for c in candidates if c.pending and (chosen is None or c.key in chosen)]
-    results = _pay("score", "evaluate", survivors[:budget], tools, _specimens_payload)
+    objective, shares = tools.config.objective, tools.shares or (tools.whole,)
+
+    def pay(share: Share, some: Sequence[Candidate]) -> dict[str, Record | BatchFailed]:
+        return _pay(share, "score", "evaluate", some, tools, _specimens_payload)
+
+    results = in_turn(survivors[:budget], shares, pay, objective, tools.properties)
 
     def evaluated(candidate: Candidate) -> Candidate:
         record = results.get(candidate.key)
@@ -215,9 +251,20 @@ def evaluate(
 
 
 def finetune(
-    entries: Sequence[ReplayEntry], optimizer: Weights | None, loop: int, tools: Tools
+    entries: Sequence[ReplayEntry],
+    tried: Sequence[Candidate],
+    optimizer: Weights | None,
+    loop: int,
+    tools: Tools,
 ) -> Payload:
     """Fine-tunes the published policy on generated crystals with their penalised rewards.
+
+    Args:
+        entries: What is learnt from.
+        tried: All of the loop's candidates: a policy that evolves avoids them from now on.
+        optimizer: Adam's moments, where they are carried from loop to loop.
+        loop: Gives the seed.
+        tools: The run's.
 
     Returns:
         The learner's payload: ``weights``, ``optimizer`` and figures.
@@ -228,6 +275,7 @@ def finetune(
     payload = {
         "crystals": encode_crystals([decode_crystals(e.crystal)[0] for e in entries]),
         "rewards": [entry.reward for entry in entries],
+        "tried": encode_crystals([candidate.generated for candidate in tried]),
         "seed": seeds.integer(tools.config.seed, loop, seeds.Stage.FINETUNE),
         "optimizer": optimizer,
     }
@@ -240,29 +288,32 @@ def finetune(
 
 
 def _pay(
+    share: Share,
     verb: str,
     stage: str,
     candidates: Sequence[Candidate],
     tools: Tools,
     payload: Callable[[Sequence[Candidate]], Payload],
 ) -> dict[str, Record | BatchFailed]:
-    """Has the reward workers treat candidates, but those the ledger already knows.
+    """Has the workers of a share treat candidates, but those the ledger already knows.
 
     Batches are cut before the ledger is consulted, so that a resumed run repeats the very batches
     that the interrupted one would have run. Members of a batch that fails are tried again one by
-    one: a crystal that takes its worker down does not take its company along.
+    one: a crystal that takes its worker down does not take its company along. One that fails alone
+    is put in quarantine, and the ledger keeps why: a resumed run does not try it again.
     """
-    size = tools.config.relaxation.batch_size
+    size, entry = share.batch_size, share.entry(verb)
+    told = {} if share.scorers is None else {"scorers": list(share.scorers)}
     results: dict[str, Record | BatchFailed] = {}
     batches: list[list[Candidate]] = []
     for start in range(0, len(candidates), size):
         unpaid = []
         for candidate in candidates[start : start + size]:
-            record = tools.ledger.get(verb, candidate.key)
+            record = tools.ledger.get(entry, candidate.key)
             if record is None:
                 unpaid.append(candidate)
             else:
-                results[candidate.key] = record
+                results[candidate.key] = _quarantined(record) or record
         if unpaid:
             batches.append(unpaid)
     tools.progress.stage(stage, len(results), len(candidates))
@@ -270,22 +321,32 @@ def _pay(
     def send(batches: Sequence[Sequence[Candidate]]) -> list[int]:
         """Runs batches; returns the indices of those that failed."""
         failed = []
-        for index, result in tools.executor.map(REWARD, verb, [payload(b) for b in batches]):
+        payloads = [{**payload(batch), **told} for batch in batches]
+        for index, result in tools.executor.map(share.role, verb, payloads):
             keys = [candidate.key for candidate in batches[index]]
+            about = {"loop": batches[index][0].loop, "stage": stage, "candidates": keys}
             if isinstance(result, BatchFailed):
                 results.update(dict.fromkeys(keys, result))
                 failed.append(index)
+                logger.info("%s: batch failed: %s", stage, result.reason, extra=about)
+                if len(keys) == 1:
+                    tools.ledger.record(entry, {keys[0]: {_QUARANTINE: result.reason}})
                 tools.progress.note(f"{stage}: {_trouble(batches[index])}: {result.reason}")
             else:
                 paid = dict(zip(keys, result["records"], strict=True))
-                tools.ledger.record(verb, paid)
+                tools.ledger.record(entry, paid)
                 results.update(paid)
+                logger.info("%s: batch done", stage, extra=about)
             tools.progress.stage(stage, len(results), len(candidates))
         return failed
 
     failed = [batches[index] for index in sorted(send(batches))]
     send([[candidate] for batch in failed if len(batch) > 1 for candidate in batch])
     return results
+
+
+def _quarantined(record: Record) -> BatchFailed | None:
+    return BatchFailed(record[_QUARANTINE]) if _QUARANTINE in record else None
 
 
 def _trouble(batch: Sequence[Candidate]) -> str:

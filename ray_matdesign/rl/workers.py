@@ -1,4 +1,4 @@
-"""The three kinds of workers: plain payloads in, plain payloads out.
+"""The kinds of workers: plain payloads in, plain payloads out.
 
 Each is built by a factory that an executor finds by import path, in whatever process it likes, from
 JSON-like settings. Crystals cross as codec bytes, weights as arrays. No worker holds state that
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch.distributed
 from numpy.typing import NDArray
 
 from ray_matdesign.config.schema import (
@@ -26,21 +27,30 @@ from ray_matdesign.config.schema import (
 )
 from ray_matdesign.crystals.codec import decode_crystals, encode_crystals
 from ray_matdesign.crystals.crystal import Crystal
-from ray_matdesign.generators.protocol import Policy, Weights
+from ray_matdesign.generators.diffusion.parallel import Peers, ProcessGroup
+from ray_matdesign.generators.protocol import Evolving, Policy, Trainable, Weights
 from ray_matdesign.generators.registry import load_policy
 from ray_matdesign.potentials.batching import atoms_in_flight
 from ray_matdesign.potentials.protocol import Failed, Potential, Relaxed, Relaxer
 from ray_matdesign.potentials.registry import load_potential
 from ray_matdesign.potentials.relaxation import DEFAULT_OPTIMIZER, BatchRelaxer
-from ray_matdesign.rewards.cache import open_cache
-from ray_matdesign.rewards.objective import Evaluation, Objective, Probe, build_objective
-from ray_matdesign.rewards.scorer import Bench, Specimen
+from ray_matdesign.rewards.cache import cache_of
+from ray_matdesign.rewards.objective import Objective, build_objective
+from ray_matdesign.rewards.scorer import Bench
 from ray_matdesign.rl.executor import Payload, Role
 from ray_matdesign.rl.finetune import finetune
+from ray_matdesign.rl.scoring import (
+    CHEAP_SCORER,
+    DFT_SCORER,
+    REWARD,
+    described,
+    recorded,
+    specimens,
+)
 from ray_matdesign.stability.reference import ReferenceSet
 
-GENERATOR, REWARD, LEARNER = "generator", "reward", "learner"
-"""Names of the roles."""
+GENERATOR, LEARNER = "generator", "learner"
+"""Names of the roles; those that score have theirs in :mod:`~ray_matdesign.rl.scoring`."""
 
 LEARNER_DEADLINE_FACTOR = 10
 """A fine-tuning is one batch of thousands of steps; a relaxation batch is a fraction of a loop."""
@@ -49,7 +59,7 @@ LEARNER_DEADLINE_FACTOR = 10
 class GeneratorWorker:
     """Samples crystals from the published policy."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Trainable) -> None:
         self._policy = policy
 
     def load(self, weights: Mapping[str, NDArray[np.generic]], version: int) -> None:
@@ -86,8 +96,8 @@ class RewardWorker:
         probes = self._objective.probes
         return {
             "potential": self._bench.potential.name,
-            "terms": [_described(p) for p in probes if p.term is not None],
-            "filters": [_described(p) for p in probes if p.term is None],
+            "terms": [described(p) for p in probes if p.term is not None],
+            "filters": [described(p) for p in probes if p.term is None],
         }
 
     def assess(self, payload: Payload) -> Payload:
@@ -112,16 +122,17 @@ class RewardWorker:
 
     def screen(self, payload: Payload) -> Payload:
         """What is cheap and can turn a crystal down; payload and records as for :meth:`score`."""
-        return {"records": [_record(e) for e in self._objective.screen(_specimens(payload))]}
+        return recorded(self._objective.screen(specimens(payload)))
 
     def score(self, payload: Payload) -> Payload:
         """``{crystals, energies, formation_energies, hull_distances, known}`` to ``{records}``.
 
         A record is ``{values, failures, reward, rejection, computed, recalled}``, as in
-        :class:`~ray_matdesign.rewards.objective.Evaluation`; ``known`` are values from a screening.
+        :class:`~ray_matdesign.rewards.objective.Evaluation`; ``known`` are values from a screening
+        or from other workers. With ``scorers`` in the payload, only these are run.
         """
-        evaluations = self._objective.evaluate(_specimens(payload), payload["known"])
-        return {"records": [_record(e) for e in evaluations]}
+        objective = self._objective.only(payload.get("scorers"))
+        return recorded(objective.evaluate(specimens(payload), payload["known"]))
 
     def _assessment(self, crystal: Crystal, outcome: Relaxed | Failed) -> dict[str, Any]:
         if isinstance(outcome, Failed):
@@ -146,9 +157,19 @@ class RewardWorker:
 
 
 class LearnerWorker:
-    """Fine-tunes the published policy: a pure function of the weights and the payload."""
+    """Fine-tunes the published policy: a pure function of the weights and the payload.
 
-    def __init__(self, policy: Policy, prior: Policy, settings: RLSettings) -> None:
+    Args:
+        policy: To be fine-tuned.
+        prior: Frozen.
+        settings: The algorithm's.
+        peers: Other learners that are given the same payloads and share the work.
+    """
+
+    def __init__(
+        self, policy: Policy, prior: Policy, settings: RLSettings, peers: Peers | None = None
+    ) -> None:
+        self._peers = peers
         self._policy = policy
         self._prior = prior
         self._settings = settings
@@ -164,7 +185,7 @@ class LearnerWorker:
         return {"weights": self._prior.weights()}
 
     def finetune(self, payload: Payload) -> Payload:
-        """``{crystals, rewards, seed, optimizer}`` to ``{weights, optimizer, ...}`` and figures.
+        """``{crystals, rewards, tried, seed, optimizer}`` to ``{weights, optimizer, ...}``.
 
         It starts from the published weights each time, so that repeating a call after a crash gives
         the same weights.
@@ -178,6 +199,7 @@ class LearnerWorker:
             self._settings,
             payload["seed"],
             payload["optimizer"],
+            self._peers,
         )
         carried: Weights | None = None
         if self._settings.optimizer_state == "carried":
@@ -192,37 +214,38 @@ class LearnerWorker:
         }
 
 
-def _specimens(payload: Payload) -> list[Specimen]:
-    fields = zip(
-        decode_crystals(payload["crystals"]),
-        payload["energies"],
-        payload["formation_energies"],
-        payload["hull_distances"],
-        strict=True,
-    )
-    return [Specimen(*values) for values in fields]
+class EvolvingLearner:
+    """Has an evolving generator learn: a pure function of the weights and the payload.
 
+    Several of them, given the same payloads, come to the same weights.
+    """
 
-def _record(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "values": dict(evaluation.values),
-        "failures": dict(evaluation.failures),
-        "reward": evaluation.reward,
-        "rejection": evaluation.rejection,
-        "computed": {name: cost.value for name, cost in evaluation.computed.items()},
-        "recalled": {name: cost.value for name, cost in evaluation.recalled.items()},
-    }
+    def __init__(self, generator: Evolving) -> None:
+        self._generator = generator
+        self._initial = generator.weights()
+        self._published: Mapping[str, NDArray[np.generic]] = self._initial
+        self._version = 0
 
+    def load(self, weights: Mapping[str, NDArray[np.generic]], version: int) -> None:
+        """Takes published weights."""
+        self._published, self._version = weights, version
 
-def _described(probe: Probe) -> dict[str, str]:
-    scorer = probe.scorer
-    return {
-        "name": scorer.name,
-        "unit": scorer.unit,
-        "source": scorer.source,
-        "cost": scorer.cost.value,
-        "version": scorer.version,
-    }
+    def initial(self, payload: Payload) -> Payload:
+        """``{}`` to ``{weights}``, from which a run starts."""
+        return {"weights": self._initial}
+
+    def finetune(self, payload: Payload) -> Payload:
+        """``{crystals, rewards, tried, ...}`` to ``{weights, optimizer, ...}``.
+
+        There is no loss, and no optimiser has taken a step.
+        """
+        self._generator.load_weights(self._published, self._version)
+        self._generator.learn(
+            decode_crystals(payload["crystals"]),
+            payload["rewards"],
+            decode_crystals(payload["tried"]),
+        )
+        return {"weights": self._generator.weights(), "optimizer": None, "adam_steps": 0}
 
 
 def generator_worker(settings: Mapping[str, Any]) -> GeneratorWorker:
@@ -230,26 +253,43 @@ def generator_worker(settings: Mapping[str, Any]) -> GeneratorWorker:
     return GeneratorWorker(load_policy(GeneratorSettings.model_validate(settings["generator"])))
 
 
-def learner_worker(settings: Mapping[str, Any]) -> LearnerWorker:
-    """Builds a learner from ``{generator, rl}``; the prior is the generator's checkpoint."""
+def learner_worker(settings: Mapping[str, Any]) -> LearnerWorker | EvolvingLearner:
+    """Builds a learner from ``{generator, rl}``; the prior is the generator's checkpoint.
+
+    Where a process group of ``torch.distributed`` is set up, it is one of several.
+    """
     generator = GeneratorSettings.model_validate(settings["generator"])
     rl = RLSettings.model_validate(settings["rl"])
-    return LearnerWorker(load_policy(generator), load_policy(generator), rl)
+    peers = ProcessGroup() if torch.distributed.is_initialized() else None
+    policy = load_policy(generator)
+    if isinstance(policy, Evolving):
+        return EvolvingLearner(policy)
+    prior = load_policy(generator)
+    assert not isinstance(prior, Evolving)  # one factory makes one kind
+    return LearnerWorker(policy, prior, rl, peers)
 
 
 def reward_worker(settings: Mapping[str, Any]) -> RewardWorker:
     """Builds a reward worker from ``{potential, relaxation, stability, objective, cache}``."""
-    relaxation = RelaxationSettings.model_validate(settings["relaxation"])
+    return worker_at(bench_of(settings), settings)
+
+
+def bench_of(settings: Mapping[str, Any]) -> Bench:
+    """Loads the instruments of a reward worker: all of it that takes long."""
     stability = StabilitySettings.model_validate(settings["stability"])
     chosen = PotentialSettings.model_validate(settings["potential"])
     potential = load_potential(chosen.name, **chosen.options)
-    bench = Bench(potential, ReferenceSet.load(stability.reference, stability))
-    cache = None
-    if settings["cache"] != "off":
-        cache = open_cache(Path(settings["cache"]), chosen, potential)
+    return Bench(potential, ReferenceSet.load(stability.reference, stability))
+
+
+def worker_at(bench: Bench, settings: Mapping[str, Any]) -> RewardWorker:
+    """Builds a reward worker with instruments of :func:`bench_of` from the same settings."""
+    relaxation = RelaxationSettings.model_validate(settings["relaxation"])
+    chosen = PotentialSettings.model_validate(settings["potential"])
+    cache = cache_of(settings["cache"], chosen, bench.potential)
     asked = ObjectiveSettings.model_validate(settings["objective"])
     objective = build_objective(asked, bench, cache)
-    return RewardWorker(relaxer_for(potential, relaxation), relaxation, bench, objective)
+    return RewardWorker(relaxer_for(bench.potential, relaxation), relaxation, bench, objective)
 
 
 def relaxer_for(potential: Potential, settings: RelaxationSettings) -> Relaxer:
@@ -264,43 +304,78 @@ def relaxer_for(potential: Potential, settings: RelaxationSettings) -> Relaxer:
 
 
 def roles_of(config: RunConfig) -> tuple[Role, ...]:
-    """The workers a run needs: generators, reward workers and one learner."""
+    """The workers a run needs.
+
+    Generators, reward workers and one learner, of one process or several; and scorers of cost
+    classes that have workers of their own.
+    """
     execution = config.execution
-
-    # Workers may be started in another folder than the run.
-    folder = Path(config.cache).expanduser().absolute()
-    cache = "off" if config.cache == "off" else str(folder)
-
-    def role(name: str, parts: Sequence[str], workers: int, gpus: float, deadline: float) -> Role:
-        settings = config.model_dump(mode="json", include=set(parts))
-        return Role(
-            name=name,
-            factory=f"{__name__}:{name}_worker",
-            settings=settings | ({"cache": cache} if name == REWARD else {}),
-            workers=workers,
-            cpus=execution.cpus_per_worker,
-            gpus=gpus,
-            deadline_s=deadline,
-            retries=execution.batch_retries,
+    cpus, batch = execution.cpus_per_worker, execution.batch_deadline_s
+    scores = ("potential", "stability", "objective")
+    generators = _role(
+        config,
+        GENERATOR,
+        "workers:generator_worker",
+        ("generator",),
+        workers=execution.generators,
+        cpus=cpus,
+        gpus=execution.gpus_per_generator,
+        deadline_s=batch,
+    )
+    rewards = _role(
+        config,
+        REWARD,
+        "workers:reward_worker",
+        (*scores, "relaxation"),
+        workers=execution.reward_workers,
+        least_workers=execution.min_reward_workers,
+        idle_release_s=execution.idle_release_s,
+        cpus=cpus,
+        gpus=execution.gpus_per_reward_worker,
+        deadline_s=batch,
+    )
+    learner = _role(
+        config,
+        LEARNER,
+        "workers:learner_worker",
+        ("generator", "rl"),
+        processes=execution.learners,
+        cpus=cpus,
+        gpus=execution.gpus_per_learner,
+        deadline_s=batch * LEARNER_DEADLINE_FACTOR,
+    )
+    pools = ((CHEAP_SCORER, execution.cheap_scorers), (DFT_SCORER, execution.dft_scorers))
+    scorers = [
+        _role(
+            config,
+            name,
+            "scoring:scorer_worker",
+            scores,
+            workers=pool.workers,
+            cpus=pool.cpus,
+            gpus=pool.gpus,
+            deadline_s=pool.deadline_s,
         )
+        for name, pool in pools
+        if pool is not None
+    ]
+    return (generators, rewards, *scorers, learner)
 
-    batch = execution.batch_deadline_s
-    return (
-        role(GENERATOR, ["generator"], execution.generators, execution.gpus_per_generator, batch),
-        role(
-            REWARD,
-            ["potential", "relaxation", "stability", "objective"],
-            execution.reward_workers,
-            execution.gpus_per_reward_worker,
-            batch,
-        ),
-        role(
-            LEARNER,
-            ["generator", "rl"],
-            1,
-            execution.gpus_per_learner,
-            batch * LEARNER_DEADLINE_FACTOR,
-        ),
+
+def _role(config: RunConfig, name: str, factory: str, parts: Sequence[str], **share: Any) -> Role:
+    """A role whose workers are told some parts of the configuration."""
+    settings = config.model_dump(mode="json", include=set(parts))
+    if "objective" in parts:
+        # Workers may be started in another folder than the run.
+        folder = Path(config.cache).expanduser().absolute()
+        settings["cache"] = "off" if config.cache == "off" else str(folder)
+    package = __name__.rpartition(".")[0]
+    return Role(
+        name=name,
+        factory=f"{package}.{factory}",
+        settings=settings,
+        retries=config.execution.batch_retries,
+        **share,
     )
 
 

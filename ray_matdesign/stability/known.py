@@ -62,6 +62,10 @@ class KnownCrystals:
         """Reduced formulas of the known crystals."""
         return frozenset(self._rows)
 
+    def rows(self, formula: str) -> tuple[int, ...]:
+        """Rows of the crystals of a reduced formula; empty where there are none."""
+        return tuple(self._rows.get(formula, ()))
+
     def crystal(self, row: int) -> Crystal:
         """A known crystal, in its primitive cell."""
         end = int(self._ends[row])

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ray_matdesign.config.schema import RLSettings
+from ray_matdesign.config.schema import ExecutionSettings, RLSettings
 
 
 def test_matinvent_evaluates_the_first_survivors_and_replays_any() -> None:
@@ -38,3 +38,11 @@ def test_saved_settings_load_as_they_were() -> None:
 def test_times_that_leave_nothing_between_are_refused() -> None:
     with pytest.raises(ValidationError, match=r"lowest_time \(0\.5\) must be below highest_time"):
         RLSettings(lowest_time=0.5, highest_time=0.5)
+
+
+def test_the_least_number_of_reward_workers_is_no_more_than_the_greatest():
+    settings = ExecutionSettings(reward_workers=4, min_reward_workers=1)
+    assert settings.min_reward_workers == 1
+    assert ExecutionSettings().min_reward_workers is None
+    with pytest.raises(ValidationError, match=r"min_reward_workers \(5\) must not exceed"):
+        ExecutionSettings(reward_workers=4, min_reward_workers=5)

@@ -158,7 +158,7 @@ def test_keys_of_another_transform_are_unknown(file: Path) -> None:
         (
             "objective.terms.0.weight=2",
             "objective: aggregation is 'mean', which ignores the weight of density; set it to "
-            "'weighted' or 'geometric', or remove the weight",
+            "'weighted', 'geometric' or 'chebyshev', or remove the weight",
         ),
         (
             "objective.terms.0.transform={kind: step}",

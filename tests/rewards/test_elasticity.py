@@ -16,8 +16,10 @@ from ray_matdesign.potentials.protocol import Failed, SinglePoint
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
 from ray_matdesign.rewards.scorers.elasticity import (
     bulk_modulus,
+    chen_hardness_gpa,
     pugh_ratio,
     shear_modulus,
+    vickers_hardness,
     youngs_modulus,
 )
 
@@ -119,3 +121,47 @@ def test_options_are_checked() -> None:
     with pytest.raises(ValueError, match="strain must lie"):
         bulk_modulus(bench(), strain=1.0)
     assert bulk_modulus(bench(), symprec_ang=0.0)._settings == ElasticitySettings(symprec_ang=0.0)
+
+
+# Measured moduli and Vickers hardness, GPa: K and G of diamond (McSkimin and Andreatch, J. Appl.
+# Phys. 43, 2944 (1972)), c-BN (Grimsditch et al., J. Appl. Phys. 76, 832 (1994)) and Si (Hall,
+# Phys. Rev. 161, 756 (1967)), as Hill's averages; hardness is what indenters find, 96, 66 and 12.
+MEASURED = {"diamond": (442.0, 535.0, 96.0), "c-BN": (400.0, 409.0, 66.0), "Si": (97.9, 66.6, 12.0)}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_hardness_from_measured_moduli_is_the_measured_one(name: str) -> None:
+    bulk, shear, hardness = MEASURED[name]
+    assert chen_hardness_gpa(bulk, shear) == pytest.approx(hardness, rel=0.05)
+
+
+def test_hardness_is_chens_formula() -> None:
+    # k = 1: the power of the shear modulus alone. 100^0.585 = 10^1.17 = 14.791.
+    assert chen_hardness_gpa(100.0, 100.0) == pytest.approx(2 * 14.7911 - 3, abs=1e-3)
+    # Lead is too soft for the model, which puts it at -2.5.
+    assert chen_hardness_gpa(46.0, 5.6) == 0.0
+
+
+def test_hardness_shares_the_tensor_and_follows_from_it() -> None:
+    instruments = bench()
+    (bulk,), (shear,) = (make(instruments).score([COPPER]) for make in FACTORIES[:2])
+    once = instruments.potential.evaluated
+    (hardness,) = vickers_hardness(instruments).score([COPPER])
+    assert instruments.potential.evaluated == once
+    assert isinstance(bulk, float)
+    assert isinstance(shear, float)
+    assert hardness == chen_hardness_gpa(bulk, shear)
+
+
+def test_hardness_beyond_the_model_is_a_failure() -> None:
+    # Isotropic: c11 = K + 4G/3, c12 = K - 2G/3, c44 = G, with G = 4 K.
+    bulk, shear = 11.0, 44.0
+    stiffness = np.full((3, 3), bulk - 2 * shear / 3) + 2 * shear * np.eye(3)
+    none = np.zeros((3, 3))
+    tensor = ElasticTensor(np.block([[stiffness, none], [none, shear * np.eye(3)]]))
+    instruments = bench()
+    instruments.notebook.look_up(
+        ("elastic tensor", ElasticitySettings()), [COPPER.crystal], lambda some: [tensor]
+    )
+    (found,) = vickers_hardness(instruments).score([COPPER])
+    assert found == Failed("hardness is not modelled for G/K = 4.00, above 1.5")

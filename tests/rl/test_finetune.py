@@ -7,8 +7,9 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_matdesign.config.schema import RLSettings
+from ray_matdesign.config.schema import GeneratorSettings, RLSettings
 from ray_matdesign.crystals.codec import encode_crystals
+from ray_matdesign.generators.registry import load_policy
 from ray_matdesign.rl.checkpoint import same_weights
 from ray_matdesign.rl.finetune import Diverged, diffusion_times, finetune
 from ray_matdesign.rl.workers import LearnerWorker, displacement
@@ -150,3 +151,18 @@ def test_displacement_ignores_images_and_drift():
     # One of four atoms moves by d; the mean is taken out: d * sqrt((9/16 + 3/16) / 4).
     edge = before.lengths[0]
     assert displacement(before, moved) == pytest.approx(0.04 * edge * np.sqrt(3 / 16))
+
+
+@pytest.mark.parametrize("name", ["toy:load", "diffusion"])
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_crystals_noise_does_not_depend_on_who_answers_for_it(name, processes):
+    settings = GeneratorSettings(name=name)
+    policy, prior = load_policy(settings), load_policy(settings)
+    batch, times = policy.encode(CRYSTALS), torch.linspace(0.1, 1.0, len(CRYSTALS))
+    whole = policy.denoising_losses(batch, times, prior, torch.Generator().manual_seed(3))
+    for rank in range(processes):
+        own = slice(rank, None, processes)
+        rng = torch.Generator().manual_seed(3)
+        some = policy.denoising_losses(batch, times, prior, rng, rows=own)
+        for ours, theirs in zip(some, whole, strict=True):
+            torch.testing.assert_close(ours, theirs[own], rtol=1e-4, atol=1e-6)

@@ -64,3 +64,26 @@ def test_a_factory_that_does_not_exist_is_an_error_at_once():
     executor = LocalExecutor([Role("reward", "no_such_module:make")])
     with pytest.raises(UnknownName, match="no_such_module"):
         list(executor.map("reward", "score", []))
+
+
+def test_other_weights_of_the_same_version_are_loaded_and_the_same_are_not(executor):
+    weights = {"w": np.array([1.0])}
+    for published in (weights, weights, {"w": np.array([2.0])}):
+        executor.publish("adder", published, 1)
+        ((_, result),) = executor.map("adder", "add", [{"x": 1}])
+    assert result["loaded"] == [(1.0, 1), (2.0, 1)]
+
+
+def test_each_map_runs_with_the_weights_published_when_it_was_asked_for(executor):
+    executor.publish("adder", {"w": np.array([1.0])}, 1)
+    earlier = executor.map("adder", "add", [{"x": 1}] * 2)
+    executor.publish("adder", {"w": np.array([2.0])}, 2)
+    later = executor.map("adder", "add", [{"x": 1}] * 2)
+    in_turn = [next(earlier), next(later), next(earlier), next(later)]
+    assert in_turn[-1][1]["loaded"] == [(1.0, 1), (2.0, 2), (1.0, 1), (2.0, 2)]
+
+
+def test_time_at_work_is_booked_by_verb(executor):
+    assert executor.busy_s() == {}
+    list(executor.map("adder", "add", [{"x": 1}, {"x": -2}]))
+    assert executor.busy_s()["add"] > 0.0

@@ -25,6 +25,7 @@ BUDGET = (
     "rl.epochs=1",
     "rl.timesteps=4",
     "rl.accumulate=2",
+    "rl.repeats=evaluated",  # there are but three crystals
     "relaxation.max_steps=1",
     "stability.require=[stable]",  # they are well known
     "checkpoint_every=5",

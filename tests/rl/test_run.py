@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import pkgutil
 import resource
-import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -17,55 +14,13 @@ import pandas as pd
 import pytest
 import toy
 import yaml
+from runs import StopsIn, counted, loops, run, run_until_killed, table, untimed
 
 from ray_matdesign.config.schema import RunConfig
 from ray_matdesign.crystals.cif import parse_cif
-from ray_matdesign.rl.local import LocalExecutor
 from ray_matdesign.rl.progress import Silent
-from ray_matdesign.rl.run import RunInterrupted, start_run
+from ray_matdesign.rl.run import RunInterrupted
 from ray_matdesign.rl.stages import RunFailed
-from ray_matdesign.rl.workers import roles_of
-
-
-def run(config, folder, **options):
-    return start_run(config, folder, LocalExecutor(roles_of(config)), **options)
-
-
-def table(folder: Path) -> pd.DataFrame:
-    return pd.concat([pd.read_parquet(p) for p in sorted((folder / "candidates").glob("*"))])
-
-
-def loops(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def untimed(folder: Path) -> list[dict]:
-    rows = loops(folder)
-    return [{k: v for k, v in row.items() if k not in ("wall_s", "timings")} for row in rows]
-
-
-def counted(reference: Path, log: Path, **changes) -> RunConfig:
-    ramp = {"kind": "target", "target": 18.0, "max_distance": 10.0}
-    term = {"scorer": "toy:counted_density", "options": {"log": str(log)}, "transform": ramp}
-    return toy.config(reference, **{"objective.terms": [term]}, **changes)
-
-
-class StopsIn(Silent):
-    """Presses Ctrl-C in a stage of a loop."""
-
-    def __init__(self, loop: int, stage: str) -> None:
-        self.loop, self.where, self.now = loop, stage, 0
-        self.notes: list[str] = []
-
-    def loop_started(self, loop: int) -> None:
-        self.now = loop
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        if self.now == self.loop and name == self.where and done > 0:
-            raise KeyboardInterrupt
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +143,41 @@ def test_an_interrupted_run_resumes_to_the_same_end(stage, finished, tmp_path):
     assert [r["after_loop"] for r in resumed] == [2]
 
 
+@pytest.mark.parametrize(
+    "writing",
+    [
+        "ray_matdesign.rl.records.write_candidates",
+        "ray_matdesign.rl.records.Records._write_events",
+        "ray_matdesign.rl.run.write_front",
+        "ray_matdesign.rl.run.snapshot",
+    ],
+)
+def test_what_is_interrupted_while_a_loop_is_written_keeps_that_loop(
+    writing, finished, tmp_path, monkeypatch
+):
+    config, uninterrupted = finished
+    calls = []
+
+    def interrupted(*args, **named):
+        calls.append(writing)
+        # A snapshot is taken of the start, too.
+        if len(calls) == 2 + writing.endswith("snapshot"):
+            raise KeyboardInterrupt
+        return original(*args, **named)
+
+    original = pkgutil.resolve_name(writing)
+    monkeypatch.setattr(writing, interrupted)
+    rarely = config.model_copy(update={"checkpoint_every": 10})
+    with pytest.raises(RunInterrupted, match=r"stopped after loop 2; go on with --resume"):
+        run(rarely, tmp_path / "run")
+    monkeypatch.undo()
+    assert [row["loop"] for row in loops(tmp_path / "run")] == [1, 2]
+    assert (tmp_path / "run" / "checkpoints" / "loop-00002").is_dir()
+    run(config, tmp_path / "run", resume=True)
+    pd.testing.assert_frame_equal(table(tmp_path / "run"), table(uninterrupted))
+    assert untimed(tmp_path / "run") == untimed(uninterrupted)
+
+
 def test_momentum_carried_between_loops_survives_an_interruption(reference, tmp_path):
     config = toy.config(reference, **{"rl.optimizer_state": "carried", "rl.loops": 3})
     run(config, tmp_path / "whole")
@@ -206,14 +196,7 @@ def test_a_killed_run_resumes_without_paying_twice(reference, tmp_path):
     # Batches of four: the process dies in loop 2, with one of its batches paid for.
     Path(f"{killed_log}.kill").write_text("12")
     config = counted(reference, killed_log, **{"rl.loops": 3})
-    (tmp_path / "config.json").write_text(config.model_dump_json())
-    process = subprocess.run(
-        [sys.executable, __file__, str(tmp_path / "config.json"), str(tmp_path / "killed")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    run_until_killed(config, tmp_path / "killed")
     assert len(killed_log.read_text().splitlines()) == 12
     run(config, tmp_path / "killed", resume=True)
     assert killed_log.read_text() == whole_log.read_text()
@@ -296,8 +279,3 @@ def test_a_disk_that_fills_up_stops_the_run_with_one_line_and_loses_nothing(fini
     assert "--resume" in str(caught.value)
     run(config, tmp_path / "run", resume=True)
     assert untimed(tmp_path / "run") == untimed(uninterrupted)
-
-
-if __name__ == "__main__":
-    settings = RunConfig.model_validate_json(Path(sys.argv[1]).read_text())
-    run(settings, Path(sys.argv[2]))

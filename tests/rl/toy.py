@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ray_matdesign.config.schema import GeneratorSettings, RunConfig
 from ray_matdesign.crystals.crystal import Crystal
+from ray_matdesign.generators.protocol import EVERY
 from ray_matdesign.potentials.protocol import EnergyScale, Failed, Potential, SinglePoint
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
 from ray_matdesign.stability.build import build_reference
@@ -60,6 +61,7 @@ class ToyPolicy:
         times: torch.Tensor,
         prior: ToyPolicy,
         rng: torch.Generator,
+        rows: slice = EVERY,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         types, log_a = batch
         masked = torch.rand(types.shape, generator=rng) < times[:, None]
@@ -68,7 +70,7 @@ class ToyPolicy:
         denoise = (surprise * masked).sum(1) + (self.log_a - stretched) ** 2
         away = ((self.logits - prior.logits.detach()) ** 2).mean()
         away = away + (self.log_a - prior.log_a.detach()) ** 2
-        return denoise, away.expand(len(types))
+        return denoise[rows], away.expand(len(types))[rows]
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         return iter((self.logits, self.log_a))
@@ -144,6 +146,19 @@ class CountedDensity:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Spread:
+    """Mean squared distance of the atoms from the middle of the cell, Angstrom^2."""
+
+    name, unit, source, version = "spread", "Angstrom^2", "relaxed cell", "1"
+    cost = CostClass.MLIP
+
+    def score(self, specimens: Sequence[Specimen]) -> list[float | Failed]:
+        return [
+            float(np.square((s.crystal.frac_coords - 0.5) @ s.crystal.lattice).sum(1).mean())
+            for s in specimens
+        ]
+
+
 def _vegard_volume(numbers: NDArray[np.int64]) -> float:
     return float(sum(VOLUMES_ANG3[int(z)] for z in numbers))
 
@@ -212,3 +227,7 @@ def counted_density(
     bench: Bench, log: str, refuse: str = "", cost: str = "cheap"
 ) -> CountedDensity:
     return CountedDensity(log, refuse, CostClass(cost))
+
+
+def spread(bench: Bench) -> Spread:
+    return Spread()

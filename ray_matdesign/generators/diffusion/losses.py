@@ -17,6 +17,7 @@ from ray_matdesign.generators.diffusion.noise import (
     score_scale,
     wrapped_normal_score,
 )
+from ray_matdesign.generators.protocol import EVERY
 
 _USUAL_FREEDOM = 5.0
 
@@ -85,13 +86,21 @@ def draw_noise(batch: int, orbits: int, rng: torch.Generator) -> Noise:
 
 
 def add_noise(
-    clean: CrystalBatch, time: Tensor, denoiser: Denoiser, rng: torch.Generator
+    clean: CrystalBatch,
+    time: Tensor,
+    denoiser: Denoiser,
+    rng: torch.Generator,
+    rows: slice = EVERY,
 ) -> NoisyBatch:
-    """Noises each crystal to its own time with numbers just drawn.
+    """Noises each crystal to its own time with numbers just drawn, for all whatever the rows.
 
     See :func:`apply_noise`.
     """
     noise = draw_noise(len(clean), clean.types.shape[1], rng)
+    if rows != EVERY:
+        index = torch.arange(len(clean))[rows]
+        clean, time = clean.rows(index), time[index]
+        noise = noise.rows(index, clean.types.shape[1])
     return apply_noise(clean, time, denoiser, noise.to(clean.strain.device))
 
 

@@ -29,7 +29,7 @@ from ray_matdesign.generators.diffusion.losses import (
 )
 from ray_matdesign.generators.diffusion.sampler import SamplerOptions, denoise, halves, pure_noise
 from ray_matdesign.generators.diffusion.symmetry import Scaffold, symmetrise
-from ray_matdesign.generators.protocol import Policy, Weights
+from ray_matdesign.generators.protocol import EVERY, Policy, Weights
 
 _CHUNK = 16
 _ATTEMPTS = 8
@@ -165,12 +165,17 @@ class DiffusionPolicy:
         return collate([symmetrise(crystal) for crystal in crystals])
 
     def denoising_losses(
-        self, batch: CrystalBatch, times: torch.Tensor, prior: Policy, rng: torch.Generator
+        self,
+        batch: CrystalBatch,
+        times: torch.Tensor,
+        prior: Policy,
+        rng: torch.Generator,
+        rows: slice = EVERY,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`~ray_matdesign.generators.protocol.Policy`."""
         if not isinstance(prior, DiffusionPolicy):
             raise TypeError(f"the prior must be a DiffusionPolicy, got {type(prior).__name__}")
-        noisy = add_noise(batch, times, self.denoiser, rng)
+        noisy = add_noise(batch, times, self.denoiser, rng, rows)
         answer = self.denoiser(noisy.crystals, noisy.time)
         with torch.no_grad():
             expected = prior.denoiser(noisy.crystals, noisy.time)

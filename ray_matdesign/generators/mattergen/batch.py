@@ -56,6 +56,12 @@ def blank_batch(n_atoms: Sequence[int], condition: Mapping[str, float | str]) ->
     return mattergen_modules().collate.collate(graphs)
 
 
+def some(batch: Any, rows: slice) -> Any:
+    """A batch of some of a batch's crystals."""
+    graphs = [batch.get_example(k) for k in range(batch.num_graphs)[rows]]
+    return mattergen_modules().collate.collate(graphs)
+
+
 def to_crystals(batch: Any) -> list[Crystal | None]:
     """Crystals of a batch; ``None`` where the arrays are none, or a type was left undecided."""
     bounds = torch.cumsum(batch["num_atoms"], 0).cpu()[:-1]

@@ -14,7 +14,7 @@ from ray_matdesign.config.loading import apply_overrides
 from ray_matdesign.config.schema import ConstraintSettings, GeneratorSettings
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS, SYMBOLS
-from ray_matdesign.generators.mattergen.batch import to_batch
+from ray_matdesign.generators.mattergen.batch import some, to_batch
 from ray_matdesign.generators.mattergen.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -34,7 +34,7 @@ from ray_matdesign.generators.mattergen.sampler import (
     draw_sizes,
     element_mask,
 )
-from ray_matdesign.generators.protocol import Policy, Weights
+from ray_matdesign.generators.protocol import EVERY, Policy, Weights
 
 
 class MatterGenPolicy:
@@ -116,7 +116,12 @@ class MatterGenPolicy:
         return to_batch(crystals).to(self.device)
 
     def denoising_losses(
-        self, batch: Any, times: torch.Tensor, prior: Policy, rng: torch.Generator
+        self,
+        batch: Any,
+        times: torch.Tensor,
+        prior: Policy,
+        rng: torch.Generator,
+        rows: slice = EVERY,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :class:`~ray_matdesign.generators.protocol.Policy`.
 
@@ -129,6 +134,8 @@ class MatterGenPolicy:
         noise_seed = int(torch.randint(2**62, (), generator=rng))
         with seeded(noise_seed, self.device):
             noisy = self.module.corruption.sample_marginal(batch, times)
+        if rows != EVERY:
+            batch, noisy, times = some(batch, rows), some(noisy, rows), times[rows]
         answer = self.module.train().model(noisy, times)  # in evaluation it would mask elements
         with torch.no_grad():
             expected = prior.module.train().model(noisy, times)

@@ -1,7 +1,8 @@
-"""Bulk, shear and Young's modulus and Pugh's ratio from one elastic tensor."""
+"""Moduli, Pugh's ratio and hardness from one elastic tensor."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from ray_matdesign.potentials.elasticity import ElasticitySettings, ElasticTensor, elastic_tensors
 from ray_matdesign.potentials.protocol import Failed
 from ray_matdesign.rewards.scorer import Bench, CostClass, Specimen
+
+HARDEST_PUGH = 1.5
+"""G/K from which on Poisson's ratio would be negative. Diamond has 1.2."""
 
 
 class Modulus:
@@ -38,7 +42,7 @@ class Modulus:
         self,
         name: str,
         unit: str,
-        number: Callable[[ElasticTensor], float],
+        number: Callable[[ElasticTensor], float | Failed],
         bench: Bench,
         settings: ElasticitySettings,
     ) -> None:
@@ -94,10 +98,43 @@ def pugh_ratio(bench: Bench, **options: Any) -> Modulus:
     return _modulus("pugh_ratio", "", lambda tensor: tensor.pugh_ratio, bench, options)
 
 
+def vickers_hardness(bench: Bench, **options: Any) -> Modulus:
+    """Builds the scorer of Vickers hardness by Chen's model, GPa.
+
+    See :func:`bulk_modulus` and :func:`chen_hardness_gpa`. A crystal with G/K beyond
+    :data:`HARDEST_PUGH` fails: the model would call it hard, and stresses that say so are mostly
+    those of a potential astray (CHGNet finds 83 GPa for zinc blende SiN, which is soft).
+    """
+    return _modulus("vickers_hardness", "GPa", _hardness, bench, options)
+
+
+def chen_hardness_gpa(bulk_gpa: float, shear_gpa: float) -> float:
+    """Vickers hardness from moduli: ``2 (k^2 G)^0.585 - 3`` with ``k = G / K``, at least 0.
+
+    Chen, Niu, Li and Li, Intermetallics 19, 1275 (2011). The offset of -3 carries soft metals below
+    zero (lead, with K = 46 and G = 5.6, to -2.5), which no hardness can be: they count as 0.
+
+    Args:
+        bulk_gpa: K, GPa, positive.
+        shear_gpa: G, GPa, positive.
+    """
+    pugh = shear_gpa / bulk_gpa
+    return max(0.0, 2.0 * math.pow(pugh * pugh * shear_gpa, 0.585) - 3.0)
+
+
+def _hardness(tensor: ElasticTensor) -> float | Failed:
+    bulk, shear = tensor.bulk_modulus_gpa, tensor.shear_modulus_gpa
+    if shear > HARDEST_PUGH * bulk:
+        return Failed(
+            f"hardness is not modelled for G/K = {shear / bulk:.2f}, above {HARDEST_PUGH:g}"
+        )
+    return chen_hardness_gpa(bulk, shear)
+
+
 def _modulus(
     name: str,
     unit: str,
-    number: Callable[[ElasticTensor], float],
+    number: Callable[[ElasticTensor], float | Failed],
     bench: Bench,
     options: Mapping[str, Any],
 ) -> Modulus:

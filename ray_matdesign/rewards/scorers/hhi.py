@@ -47,9 +47,14 @@ def make(bench: Bench, basis: Basis = "reserve") -> HHI:
     """
     if basis not in get_args(Basis):
         raise ValueError(f"hhi: basis must be reserve or production, got {basis!r}")
+    return HHI(indices(basis), basis)
+
+
+def indices(basis: Basis) -> dict[int, float]:
+    """Index of each element that has one, by atomic number, from pymatgen's table."""
     from pymatgen.analysis import hhi
 
     tables: Any = hhi  # untyped
     column = 0 if basis == "production" else 1
     pairs = tables.HHIModel().symbol_hhip_hhir.items()
-    return HHI({ATOMIC_NUMBERS[symbol]: float(pair[column]) for symbol, pair in pairs}, basis)
+    return {ATOMIC_NUMBERS[symbol]: float(pair[column]) for symbol, pair in pairs}

@@ -34,7 +34,12 @@ class Price:
 
 
 def make(bench: Bench) -> Price:
-    """Builds the scorer from pymatgen's table.
+    """Builds the scorer from pymatgen's table."""
+    return Price(element_prices_usd_per_kg())
+
+
+def element_prices_usd_per_kg() -> dict[int, float]:
+    """Price of each element that has one, by atomic number, from pymatgen's table.
 
     pymatgen finds the cheapest mixture of priced substances with the wanted composition. As its
     table prices elements alone there is only one mixture, whose price is the mass-weighted mean.
@@ -49,4 +54,4 @@ def make(bench: Bench) -> Price:
         database = tables.CostDBElements()
         analyzer = tables.CostAnalyzer(database)
         priced = [symbol for symbol in SYMBOLS[1:] if database.get_entries([Element(symbol)])]
-        return Price({ATOMIC_NUMBERS[s]: float(analyzer.get_cost_per_kg(s)) for s in priced})
+        return {ATOMIC_NUMBERS[s]: float(analyzer.get_cost_per_kg(s)) for s in priced}

@@ -106,6 +106,18 @@ def test_the_loss_is_mattergens_own_before_the_mean(tiny, rocksalt, perovskite):
     assert not other.equal(losses)
 
 
+def test_a_crystals_noise_does_not_depend_on_who_answers_for_it(tiny, rocksalt, perovskite):
+    policy, prior = tm.policy_of(tiny), tm.policy_of(tiny)
+    batch = policy.encode([rocksalt, perovskite, rocksalt])
+    times = torch.tensor([0.4, 0.9, 0.1])
+    whole, _ = policy.denoising_losses(batch, times, prior, torch.Generator().manual_seed(2))
+    for rank in range(2):
+        own = slice(rank, None, 2)
+        rng = torch.Generator().manual_seed(2)
+        some, _ = policy.denoising_losses(batch, times, prior, rng, rows=own)
+        torch.testing.assert_close(some, whole[own], rtol=1e-4, atol=1e-5)
+
+
 def test_a_perfect_denoiser_would_have_no_cell_and_coordinate_loss(tiny, rocksalt, perovskite):
     # The targets in closed form: minus the noise for the cell, and the wrapped normal's score
     # times its width for coordinates, which for narrow noise is minus the noise as well.

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 from ray_matdesign.config.import_path import load_object
+from ray_matdesign.distributed.search_path import search_also
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -61,12 +62,12 @@ class WorkerHost:
     ) -> None:
         # Before the factory imports anything that reads them.
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-        sys.path.extend(folder for folder in search_path if folder not in sys.path)
+        search_also(search_path)
         self._factory = factory
         self._settings = settings
         self._threads = threads
         self._worker: Any = None
-        self._version: int | None = None
+        self._loaded: tuple[str, int] | None = None
 
     def build(self) -> Built | Raised:
         """Imports the factory and calls it."""
@@ -93,10 +94,14 @@ class WorkerHost:
             What the verb returned, or :class:`Raised`.
         """
         try:
-            if published is not None and published[1] != self._version:
+            if published is not None:
                 (weights,), version = published
-                self._worker.load(ray.get(weights), version)
-                self._version = version
+                # Not the version alone: a campaign restored to an earlier state may come to other
+                # weights of the same version. And not the reference, which would pin the weights.
+                offered = weights.hex(), version
+                if offered != self._loaded:
+                    self._worker.load(ray.get(weights), version)
+                    self._loaded = offered
             return getattr(self._worker, verb)(payload)
         except Exception as error:  # noqa: BLE001 - likewise
             return raised(error)

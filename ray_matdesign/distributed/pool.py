@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
+import math
+import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
 
-import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
-from ray_matdesign.distributed.host import Built, Raised, WorkerHost, raised
+from ray_matdesign.distributed.crew import Crew
+from ray_matdesign.distributed.crew import WorkerStartFailed as WorkerStartFailed
+from ray_matdesign.distributed.host import Raised
+from ray_matdesign.distributed.mapping import Batch, BatchMap, Published, Results, cancelled
 from ray_matdesign.distributed.metrics import PoolMetrics
+from ray_matdesign.distributed.placement import Quarters
+from ray_matdesign.distributed.worker import (
+    Ref,
+    Worker,
+    first_line,
+    has_come,
+    listen,
+    ping,
+    receive,
+)
 from ray_matdesign.rl.executor import BatchFailed, Payload, Role
 
 logger = logging.getLogger(__name__)
@@ -23,48 +35,19 @@ logger = logging.getLogger(__name__)
 START_DEADLINE_S = 300.0
 """Longest a worker may take to get its resources, import and build its object."""
 
-_START_ATTEMPTS = 3
-"""Workers lost one after another while they were being built, before the pool gives up."""
-
 _PING_DEADLINE_S = 10.0
 """An idle worker that does not answer for this long is lost."""
 
 _CALLS_PER_WORKER = 2
 """One batch running, one queued behind it to hide the driver's latency."""
 
-
-class WorkerStartFailed(RuntimeError):
-    """A role's workers cannot be built; trying again would not help."""
-
-
-@dataclass(eq=False)
-class _Batch:
-    index: int
-    payload: Payload
-    attempts: int = 0
-    raised_in: _Worker | None = None
-    """The process in which it raised last, and should not be tried again."""
-
-
-@dataclass(eq=False)
-class _Worker:
-    handle: Any
-    building: ray.ObjectRef[Any] | None
-    clock: float
-    """When it started to build, or its oldest call could begin; monotonic seconds."""
-    pid: int = 0
-    calls: deque[tuple[ray.ObjectRef[Any], _Batch]] = field(default_factory=deque)
-
-    @property
-    def awaited(self) -> ray.ObjectRef[Any] | None:
-        """What it will finish next."""
-        if self.building is not None:
-            return self.building
-        return self.calls[0][0] if self.calls else None
+_QUEUE_BELOW_S = 1.0
+"""Batches that take longer are not queued: the latency is nothing to them, and a batch that waits
+behind a slow one, or in front of an urgent one, is worse."""
 
 
 class WorkerPool:
-    """Keeps ``role.workers`` workers and runs batches on them.
+    """Keeps workers of a role, and runs on them the batches of any number of maps at once.
 
     A worker holds at most two batches. When it dies, or exceeds the deadline and is killed, another
     takes its place and its running batch is tried again, ``role.retries`` times; the one queued
@@ -74,29 +57,51 @@ class WorkerPool:
     may be the process, for example by a CUDA error that sticks. If it succeeds there, the first
     process is replaced; if it raises again, the batch is at fault and no process is lost.
 
+    Of each map at most two batches a worker are out, or done and not taken: who takes no results
+    gets no more work done, and results do not pile up.
+
+    The pool begins with ``role.floor`` workers. While batches wait and every worker is busy, and
+    the cluster has room, it grows up to ``role.workers``; it shrinks again as workers idle.
+
+    All of this happens in one thread of the pool's own, which sleeps until something happens. Other
+    threads leave it events, and take results from queues.
+
     Args:
         role: What the workers are.
         metrics: Where latencies, retries and respawns are counted.
+        quarters: Where they live: by default in the cluster's own Python, wherever there is room.
     """
 
-    def __init__(self, role: Role, metrics: PoolMetrics) -> None:
+    def __init__(self, role: Role, metrics: PoolMetrics, quarters: Quarters | None = None) -> None:
         self._role = role
         self._metrics = metrics
-        self._workers: list[_Worker] = []
-        self._waiting: deque[_Batch] = deque()
-        self._done: list[tuple[int, Payload | BatchFailed]] = []
-        self._published: tuple[list[Any], int] | None = None
-        self._lost_starts = 0
-        self._verb: str | None = None
-        self._spawn_missing()
+        self._crew = Crew(role, metrics, self._ring, quarters or Quarters())
+        self._maps: list[BatchMap] = []
+        self._published: Published | None = None
+        self._pace_s: dict[str, float] = {}
+        self._busy_s: defaultdict[str, float] = defaultdict(float)
+        self._ended: RuntimeError | None = None
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"{role.name} pool", daemon=True)
+        self._thread.start()
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers that stand, each on its own node."""
-        return [worker.pid for worker in self._workers if worker.building is None]
+        return self._crew.pids
 
-    def publish(self, weights: ray.ObjectRef[Any], version: int) -> None:
-        """Has every worker load these weights before its next batch."""
+    @property
+    def waiting(self) -> int:
+        """Batches asked for that nobody works on."""
+        return sum(len(mapping.waiting) for mapping in list(self._maps))
+
+    @property
+    def busy_s(self) -> dict[str, float]:
+        """Seconds that workers have spent on batches so far, by verb."""
+        return dict(self._busy_s)
+
+    def publish(self, weights: Ref, version: int) -> None:
+        """Has the maps asked for from now on run with these weights."""
         self._published = ([weights], version)
 
     def wait_until_built(self) -> None:
@@ -105,217 +110,267 @@ class WorkerPool:
         Raises:
             WorkerStartFailed: The factory raised, or no worker could be started.
         """
-        while not self.pids:
-            self._spawn_missing()
-            self._settle()
+        self._crew.first.result()
 
     def map(
-        self, verb: str, batches: Sequence[Payload]
+        self, verb: str, batches: Sequence[Payload], priority: int = 0
     ) -> Iterator[tuple[int, Payload | BatchFailed]]:
         """Runs a verb on every batch; yields each index once, in the order they finish.
 
-        Raises:
-            WorkerStartFailed: No worker can be built any more.
-            RuntimeError: The pool is still working on an earlier map.
+        The work begins at once. One thread may take the results; it gets :class:`WorkerStartFailed`
+        where no worker can be built any more.
+
+        Args:
+            verb: Method of the workers.
+            batches: Its arguments.
+            priority: Maps with a lower one are served first.
         """
-        if self._verb is not None:
-            raise RuntimeError(
-                f"the {self._role.name} workers are still running {self._verb!r}: exhaust or "
-                f"close that map first"
-            )
-        self._verb = verb
-        try:
-            self._drop_dead()
-            self._waiting.extend(_Batch(i, payload) for i, payload in enumerate(batches))
-            yielded = 0
-            while yielded < len(batches):
-                self._spawn_missing()
-                self._hand_out()
-                self._settle()
-                while self._done:
-                    yielded += 1
-                    yield self._done.pop(0)
-        finally:
-            self._abandon()
-            self._verb = None
+        mapping = BatchMap(verb, batches, self._published, priority)
+        results = Results(
+            mapping,
+            taken=partial(self._events.put, _nothing),
+            abandoned=partial(self._events.put, partial(self._abandon, mapping)),
+        )
+        if batches:
+            self._events.put(partial(self._open, mapping))
+        if self._ended is not None:
+            mapping.end(self._ended)
+        return results
+
+    def cancel(self) -> None:
+        """Ends every map under way; whoever waits for a result gets ``MapCancelled``."""
+        self._events.put(self._cancel)
 
     def close(self) -> None:
-        """Ends every worker; idempotent."""
-        for worker in self._workers:
-            ray.kill(worker.handle, no_restart=True)
-        self._workers.clear()
+        """Ends every map and every worker; idempotent."""
+        self._events.put(partial(self._end, cancelled()))
+        self._thread.join()
+        self._crew.close()
+        self._metrics.close()
 
-    def _spawn_missing(self) -> None:
-        role = self._role
-        threads = max(1, int(role.cpus))
-        host = _HOST.options(num_cpus=role.cpus, num_gpus=role.gpus, max_restarts=0)
-        search_path = [os.path.abspath(folder) for folder in sys.path]
-        while len(self._workers) < role.workers:
-            handle = host.remote(role.factory, dict(role.settings), threads, search_path)
-            self._workers.append(_Worker(handle, handle.build.remote(), time.monotonic()))
+    def _run(self) -> None:
+        while self._ended is None:
+            try:
+                self._crew.start_missing()
+                self._hand_out()
+                self._report()
+                self._crew.grow(self.waiting)
+                moment = self._next_moment()
+                self._await_events(moment)
+                if time.monotonic() >= moment:
+                    self._heed_deadlines()
+                    self._crew.shrink()
+            except WorkerStartFailed as failure:
+                self._give_up(failure)
+            except Exception as error:
+                logger.debug("the %s pool broke", self._role.name, exc_info=True)
+                broken = RuntimeError(f"{self._role.name} workers: {error}")
+                self._give_up(broken)
+                self._end(broken)
+
+    def _next_moment(self) -> float:
+        """When there will be something to do even if nothing happens."""
+        deadlines = (self._deadline(w) for w in self._crew.workers if w.awaited is not None)
+        return min([self._crew.next_moment(self.waiting), *deadlines])
+
+    def _await_events(self, moment: float) -> None:
+        """Sleeps until something happens, or until a moment; deals with all that has happened."""
+        patience = None if math.isinf(moment) else max(0.0, moment - time.monotonic())
+        try:
+            event = self._events.get(timeout=patience)
+            while True:
+                event()
+                event = self._events.get_nowait()
+        except Empty:
+            return
+
+    # Maps
+
+    def _open(self, mapping: BatchMap) -> None:
+        if self._ended is not None:
+            mapping.end(self._ended)
+        if not mapping.open:
+            return
+        self._maps.append(mapping)
+        self._maps.sort(key=lambda each: each.priority)
+        self._crew.start_again()
+        # One that died meanwhile must not get a batch, which would be blamed for it.
+        for worker in self._crew.workers:
+            if worker.idle:
+                ping(worker, self._ring)
+
+    def _abandon(self, mapping: BatchMap) -> None:
+        """Forgets a map; a worker busy with it is ended, for nobody waits for it."""
+        mapping.end()
+        self._maps = [each for each in self._maps if each is not mapping]
+        for worker in list(self._crew.workers):
+            if worker.calls and worker.calls[0][1].mapping is mapping:
+                self._crew.replace(worker)
+
+    def _cancel(self) -> None:
+        self._crew.rest()
+        for mapping in list(self._maps):
+            self._abandon(mapping)
+            mapping.end(cancelled())
+
+    def _give_up(self, failure: RuntimeError) -> None:
+        """Tells everybody who waits."""
+        for mapping in self._maps:
+            mapping.end(type(failure)(*failure.args))
+        self._maps.clear()
+        self._crew.give_up(failure)
+
+    def _end(self, reason: RuntimeError) -> None:
+        """Lets the thread end, and nobody wait in vain."""
+        self._ended = self._ended or reason
+        for mapping in self._maps:
+            mapping.end(reason)
+        self._maps.clear()
+
+    # Work
+
+    def _report(self) -> None:
+        """Tells the metrics how long the queues are."""
+        workers = self._crew.workers
+        starting = sum(worker.building is not None for worker in workers)
+        self._metrics.queued(self.waiting, sum(len(worker.calls) for worker in workers))
+        self._metrics.staffed(len(workers) - starting, starting)
 
     def _hand_out(self) -> None:
         """Gives every idle worker a batch, then queues a second while plenty are waiting."""
-        ready = [worker for worker in self._workers if worker.building is None]
+        waiting = self.waiting
+        if not waiting:
+            return
+        workers = self._crew.workers
+        ready = [w for w in workers if w.standing and w.pinged is None]
+        # Near the end a queued batch would sit behind a busy worker while another idles.
+        plenty = waiting > len(workers) and all(w.pinged is None for w in workers)
         for depth in range(_CALLS_PER_WORKER):
             for worker in ready:
-                # Near the end a queued batch would sit behind a busy worker while another idles.
-                plenty = depth == 0 or len(self._waiting) > len(self._workers)
-                if len(worker.calls) == depth and plenty:
-                    self._give(worker)
+                if len(worker.calls) == depth and (depth == 0 or plenty) and self._give(worker):
+                    waiting -= 1
+                    plenty = plenty and waiting > len(workers)
 
-    def _give(self, worker: _Worker) -> None:
-        choice = next((batch for batch in self._waiting if batch.raised_in is not worker), None)
-        if choice is None:
-            return
-        self._waiting.remove(choice)
-        if not worker.calls:
-            worker.clock = time.monotonic()
-        ref = worker.handle.call.remote(self._verb, choice.payload, self._published)
-        worker.calls.append((ref, choice))
+    def _give(self, worker: Worker) -> bool:
+        window = _CALLS_PER_WORKER * len(self._crew.workers)
+        for mapping in self._maps:
+            if worker.calls and self._pace_s.get(mapping.verb, _QUEUE_BELOW_S) >= _QUEUE_BELOW_S:
+                continue
+            batch = mapping.hand_out(worker, window)
+            if batch is not None:
+                if not worker.calls:
+                    worker.clock = time.monotonic()
+                ref = worker.handle.call.remote(mapping.verb, batch.payload, mapping.published)
+                worker.calls.append((listen(ref, worker, self._ring), batch))
+                return True
+        return False
 
-    def _settle(self) -> None:
-        """Waits for the next event, a result, a death or a missed deadline, and deals with it."""
-        awaited = {w.awaited: w for w in self._workers if w.awaited is not None}
-        patience = min(self._deadline(worker) for worker in awaited.values()) - time.monotonic()
-        refs = list(awaited)
-        ray.wait(refs, num_returns=1, timeout=max(0.0, patience), fetch_local=False)
-        # All that is finished by now, lest a result that waited for a busy driver count as late.
-        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0.0, fetch_local=False)
-        now = time.monotonic()
-        for ref, worker in awaited.items():
-            if worker not in self._workers:  # replaced because of a result just received
-                continue
-            if ref not in ready:
-                if now >= self._deadline(worker):
-                    self._lose(worker, f"no answer within {self._limit_s(worker):g} s")
-                continue
+    def _ring(self, worker: Worker, ref: Ref) -> None:
+        self._events.put(partial(self._rung, worker, ref))
+
+    def _rung(self, worker: Worker, ref: Ref) -> None:
+        worker.hear(ref)
+        self._attend(worker)
+
+    def _attend(self, worker: Worker) -> None:
+        """Takes what has come from a worker, in the order it was asked for."""
+        while not worker.ended and worker.awaited in worker.rung:
+            assert worker.awaited is not None
+            ref = worker.awaited
+            worker.rung.discard(ref)
             try:
-                outcome = _receive(ref)
+                outcome = receive(ref)
             except RayError as error:
-                self._lose(worker, f"worker died ({_first_line(error)})")
-                continue
+                how = "worker died" if worker.pinged is None else "died while idle"
+                self._lose(worker, f"{how} ({first_line(error)})")
+                return
             if worker.building is not None:
-                self._built(worker, outcome)
+                self._crew.built(worker, outcome)
+            elif worker.pinged is not None:
+                worker.pinged, worker.clock = None, time.monotonic()
             else:
                 self._returned(worker, outcome)
 
-    def _limit_s(self, worker: _Worker) -> float:
-        return START_DEADLINE_S if worker.building is not None else self._role.deadline_s
-
-    def _deadline(self, worker: _Worker) -> float:
-        return worker.clock + self._limit_s(worker)
-
-    def _built(self, worker: _Worker, outcome: Built | Raised) -> None:
-        if isinstance(outcome, Raised):
-            logger.debug("%s", outcome.traceback)
-            raise WorkerStartFailed(
-                f"{self._role.name} worker: {self._role.factory} raised {outcome.reason}"
-            )
-        worker.building, worker.pid = None, outcome.pid
-        self._lost_starts = 0
-
-    def _returned(self, worker: _Worker, outcome: Payload | Raised) -> None:
+    def _returned(self, worker: Worker, outcome: Payload | Raised) -> None:
         _, batch = worker.calls.popleft()
-        now = time.monotonic()
-        self._metrics.finished(str(self._verb), now - worker.clock)
-        worker.clock = now
+        self._clock_in(worker, batch)
         if isinstance(outcome, Raised):
             logger.debug("%s", outcome.traceback)
             batch.raised_in = worker
             self._fail_attempt(batch, outcome.reason)
-            if self._role.workers == 1 and batch in self._waiting:
-                self._release(worker)
+            if len(self._crew.workers) == 1 and batch in batch.mapping.waiting:
+                self._crew.replace(worker)
             return
-        self._done.append((batch.index, outcome))
         suspect = batch.raised_in
-        if suspect is not None and suspect in self._workers:
+        if isinstance(suspect, Worker) and not suspect.ended:
             logger.warning(
                 "%s worker %d: its failure could not be repeated elsewhere; replacing it",
                 self._role.name,
                 suspect.pid,
             )
-            self._release(suspect)
+            self._crew.replace(suspect)
+        self._answer(batch, outcome)
 
-    def _lose(self, worker: _Worker, why: str) -> None:
+    def _clock_in(self, worker: Worker, batch: Batch) -> None:
+        """Books the time a batch took."""
+        verb, now = batch.mapping.verb, time.monotonic()
+        took, worker.clock = now - worker.clock, now
+        self._busy_s[verb] += took
+        self._pace_s[verb] = 0.8 * self._pace_s.get(verb, took) + 0.2 * took
+        self._metrics.finished(verb, took)
+
+    def _fail_attempt(self, batch: Batch, why: str) -> None:
+        batch.attempts += 1
+        if not batch.mapping.open:
+            return
+        if batch.attempts <= self._role.retries:
+            self._metrics.retried(batch.mapping.verb)
+            batch.mapping.take_back(batch)
+            return
+        self._metrics.gave_up(batch.mapping.verb, why)
+        times = "" if batch.attempts == 1 else f", {batch.attempts} times"
+        self._answer(batch, BatchFailed(f"{why}{times}"))
+
+    def _answer(self, batch: Batch, result: Payload | BatchFailed) -> None:
+        if not batch.mapping.open:
+            return
+        batch.mapping.answer(batch.index, result)
+        if not batch.mapping.open:
+            self._maps.remove(batch.mapping)
+
+    # Workers
+
+    def _limit_s(self, worker: Worker) -> float:
+        if worker.building is not None:
+            return START_DEADLINE_S
+        return _PING_DEADLINE_S if worker.pinged is not None else self._role.deadline_s
+
+    def _deadline(self, worker: Worker) -> float:
+        return worker.clock + self._limit_s(worker)
+
+    def _heed_deadlines(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._crew.workers):
+            ref = worker.awaited
+            if ref is None or now < self._deadline(worker):
+                continue
+            # It may have come while this thread, or Ray's, had no turn: then it is not late.
+            if has_come(ref):
+                self._rung(worker, ref)
+            else:
+                self._lose(worker, f"no answer within {self._limit_s(worker):g} s")
+
+    def _lose(self, worker: Worker, why: str) -> None:
         """Ends a worker; whatever it was running is tried again."""
         logger.warning("%s worker %s: %s; replacing it", self._role.name, worker.pid or "", why)
-        if worker.building is not None:
-            self._lost_starts += 1
-            if self._lost_starts >= _START_ATTEMPTS:
-                raise WorkerStartFailed(
-                    f"{self._role.name} worker: {_START_ATTEMPTS} in a row could not be started: "
-                    f"{why}; free in the cluster: {_free()}"
-                )
-        elif worker.calls:
+        if worker.calls:
             _, running = worker.calls.popleft()
+            self._busy_s[running.mapping.verb] += time.monotonic() - worker.clock
             self._fail_attempt(running, why)
-        self._release(worker)
-
-    def _release(self, worker: _Worker) -> None:
-        """Ends a worker and takes back what was queued on it."""
-        self._workers.remove(worker)
-        ray.kill(worker.handle, no_restart=True)
-        self._waiting.extendleft(batch for _, batch in reversed(worker.calls))
-        worker.calls.clear()
-        self._metrics.respawned()
-
-    def _fail_attempt(self, batch: _Batch, why: str) -> None:
-        batch.attempts += 1
-        if batch.attempts <= self._role.retries:
-            self._metrics.retried(str(self._verb))
-            self._waiting.appendleft(batch)
-            return
-        self._metrics.gave_up(str(self._verb))
-        times = "" if batch.attempts == 1 else f", {batch.attempts} times"
-        self._done.append((batch.index, BatchFailed(f"{why}{times}")))
-
-    def _drop_dead(self) -> None:
-        """Replaces workers that died while idle, so that no batch is blamed for it."""
-        pings = {w.handle.ping.remote(): w for w in self._workers if w.building is None}
-        if not pings:
-            return
-        _, silent = ray.wait(list(pings), num_returns=len(pings), timeout=_PING_DEADLINE_S)
-        for ping, worker in pings.items():
-            if ping in silent:
-                self._lose(worker, f"no answer within {_PING_DEADLINE_S:g} s")
-                continue
-            try:
-                ray.get(ping)
-            except RayError as error:
-                self._lose(worker, f"died while idle ({_first_line(error)})")
-
-    def _abandon(self) -> None:
-        """Forgets unfinished batches; a worker busy with one is ended, for nobody waits for it."""
-        for worker in [w for w in self._workers if w.calls]:
-            self._release(worker)
-        self._waiting.clear()
-        self._done.clear()
+        self._crew.replace(worker)
+        if not worker.standing:
+            self._crew.start_lost(why)
 
 
-_HOST: Any = ray.remote(WorkerHost)  # Ray's types know no methods of actors
-
-
-def _receive(ref: ray.ObjectRef[Any]) -> Any:
-    """The outcome of a finished call.
-
-    What the host itself could not catch, such as a payload that cannot be unpacked there, is the
-    batch's fault as well.
-
-    Raises:
-        RayError: The worker's process is lost.
-    """
-    try:
-        return ray.get(ref)
-    except RayTaskError as error:
-        return raised(error.cause if isinstance(error.cause, BaseException) else error)
-
-
-def _first_line(error: RayError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _free() -> str:
-    available = ray.available_resources()  # type: ignore[no-untyped-call]
-    return ", ".join(f"{available.get(name, 0.0):g} {name}" for name in ("CPU", "GPU"))
+def _nothing() -> None:
+    """An event that only wakes the pool's thread."""

@@ -8,13 +8,17 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private import services
 from ray._private.authentication import authentication_token_setup as token_setup
 
 import ray_matdesign
@@ -24,6 +28,7 @@ from ray_matdesign.distributed.resources import (
     check_cluster,
     check_cpus,
     check_gpus,
+    cpus_of,
     nodes_of,
 )
 from ray_matdesign.rl.executor import Role
@@ -60,7 +65,7 @@ class RaySession:
     """
 
     def __init__(self, roles: Sequence[Role], execution: ExecutionSettings) -> None:
-        self._connected_here = False
+        self._connected_here = self._started_here = False
         address = execution.address or os.environ.get("RAY_ADDRESS")
         if ray.is_initialized():
             _check_cluster(roles)
@@ -79,6 +84,15 @@ class RaySession:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may use the cluster as well, so that room in it must be reserved.
+
+        Whoever has reserved room for this process already, as Ray Tune does for its trials, has
+        reserved it for what this process starts.
+        """
+        return not self._started_here and ray.util.get_current_placement_group() is None
 
     def close(self) -> None:
         """Leaves a cluster that was joined and stops one that was started; idempotent."""
@@ -116,11 +130,11 @@ class RaySession:
             address="local",
             # Ray's CPUs are numbers in a ledger: every worker gets its share there, and the turns
             # they take keep the machine from being overbooked.
-            num_cpus=math.ceil(sum(role.workers * role.cpus for role in roles)),
+            num_cpus=math.ceil(cpus_of(roles)),
             object_store_memory=execution.object_store_mib * _MIB,
             include_dashboard=False,
         )
-        self._connected_here = True
+        self._connected_here = self._started_here = True
         self._check_or_close(_check_gpus, roles)
 
     def _check_or_close(
@@ -164,10 +178,37 @@ def _init(**options: Any) -> None:
     and abort the process three seconds later, whatever Python does meanwhile.
     """
     heeded = signal.getsignal(signal.SIGTERM)
-    # Messages would tear the progress display; Ray's logs keep them.
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        with _groups_of_their_own():
+            # Messages would tear the progress display; Ray's logs keep them.
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    except Exception as error:
+        if "timed out during startup" not in str(error):  # Ray gives it no class of its own
+            raise
+        raise ClusterUnreachable(
+            "Ray did not start within the half minute it allows itself: this machine is "
+            "overloaded. Try again, or run with execution.backend=local"
+        ) from error
     if heeded is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, heeded)
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Ray's processes are started out of reach of signals that are meant for this process's group.
+
+    ``timeout``, shells and batch schedulers signal whole groups. Without its head node this process
+    could not end in order: Ray ends it at once, with status 1, or it waits a minute for the dead.
+    Ray does the same by itself on Windows. On Linux the kernel ends Ray's processes with this one;
+    elsewhere Ray needs them in one group to find them.
+    """
+    popen = services.ConsolePopen
+    if sys.platform.startswith("linux"):
+        services.ConsolePopen = partial(popen, process_group=0)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen  # type: ignore[misc]
 
 
 def _own_code() -> dict[str, Any] | None:

@@ -18,16 +18,18 @@ for folder in (HERE, HERE.parent / "rl"):
 def local_ray() -> Iterator[None]:
     """A small Ray of this module's own, with token authentication as Ray has it by default."""
     import ray
-    from processes import eventually, ray_processes
+    from processes import eventually, patiently, ray_processes
 
     assert os.environ.get("RAY_AUTH_MODE", "token") == "token"
-    ray.init(
-        address="local",
-        num_cpus=2,
-        object_store_memory=80 * 2**20,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
+    patiently(
+        lambda: ray.init(
+            address="local",
+            num_cpus=2,
+            object_store_memory=80 * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     )
     yield
     ray.shutdown()

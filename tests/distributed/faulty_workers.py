@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 
 
@@ -89,6 +92,16 @@ class Worker:
 
         return {"package": ray_matdesign.__file__}
 
+    def python(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Where it lives."""
+        found = importlib.util.find_spec("only_here")
+        own = importlib.import_module("only_here").ANSWER if found else None
+        return {"prefix": sys.prefix, "salt": os.environ.get("SALT"), "only_here": own}
+
+    def node(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        time.sleep(payload.get("sleep", 0.0))
+        return {"node": ray.get_runtime_context().get_node_id()}
+
     def threads(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         import torch
 
@@ -112,6 +125,12 @@ def suicidal(settings: Mapping[str, Any]) -> Worker:
 def dies_at_first(settings: Mapping[str, Any]) -> Worker:
     if _nth_visit(settings["file"]) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    return Worker(settings)
+
+
+def only_so_many(settings: Mapping[str, Any]) -> Worker:
+    if _nth_visit(settings["file"]) > settings["standing"]:
+        raise RuntimeError("no licence left")
     return Worker(settings)
 
 

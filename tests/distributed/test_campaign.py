@@ -69,7 +69,8 @@ def run_on_ray(config: RunConfig, folder: Path, *, resume: bool = False) -> None
 
 def figures(folder: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("wall_s", "timings")} for row in rows]
+    timed = ("wall_s", "timings", "began", "waits", "busy")
+    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
 
 
 def candidates(folder: Path) -> pd.DataFrame:
@@ -80,11 +81,23 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(0, id="in-turn", marks=pytest.mark.slow),
+        pytest.param(1, id="overlapping"),  # has all that the other has to survive, and more
+    ],
+)
+def staleness(request: pytest.FixtureRequest) -> int:
+    """Loops sampled ahead."""
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(reference: Path, staleness: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same campaign in one process, where nothing happens to anyone."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    config = campaign(reference, folder / "logs")
+    config = campaign(reference, folder / "logs", **{"rl.staleness": staleness})
     executor: Executor = LocalExecutor(roles_of(config))
     start_run(config, folder / "run", executor)
     return folder
@@ -95,7 +108,7 @@ def kill_while_at_work(log: Path, at: int) -> tuple[threading.Thread, list[int]]
     killed: list[int] = []
 
     def watch() -> None:
-        if eventually(lambda: len(lines(log)) > at):
+        if eventually(lambda: len(lines(log)) > at, seconds=300.0):
             killed.append(int(lines(log)[-1]))
             os.kill(killed[0], signal.SIGKILL)
 
@@ -107,11 +120,12 @@ def kill_while_at_work(log: Path, at: int) -> tuple[threading.Thread, list[int]]
 def test_workers_killed_in_mid_run_change_nothing(
     local_ray: None,
     reference: Path,
+    staleness: int,
     undisturbed: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = campaign(reference, tmp_path / "logs")
+    config = campaign(reference, tmp_path / "logs", **{"rl.staleness": staleness})
     killers = {}
     for role, log in (("generator", "sampling"), ("reward", "relaxing")):
         calls_a_loop = len(lines(undisturbed / "logs" / log)) / LOOPS
@@ -128,14 +142,14 @@ def test_workers_killed_in_mid_run_change_nothing(
 
 
 def test_a_killed_driver_is_resumed_without_paying_twice(
-    local_ray: None, reference: Path, undisturbed: Path, tmp_path: Path
+    local_ray: None, reference: Path, staleness: int, undisturbed: Path, tmp_path: Path
 ) -> None:
-    config = campaign(reference, tmp_path / "logs")
+    config = campaign(reference, tmp_path / "logs", **{"rl.staleness": staleness})
     ledger = tmp_path / "run" / "ledger" / f"loop-{2:05d}.jsonl"
     driver = start_driver(config, tmp_path)
     try:
         assert eventually(
-            lambda: '"score"' in text(ledger) or driver.poll() is not None, seconds=200.0
+            lambda: '"score"' in text(ledger) or driver.poll() is not None, seconds=500.0
         )
         driver.send_signal(signal.SIGKILL)
         _, stderr = driver.communicate(timeout=60.0)

@@ -8,19 +8,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-from processes import eventually
+from processes import eventually, store_used
 
 from ray_matdesign.config.schema import ExecutionSettings
 from ray_matdesign.distributed import pool as pool_module
 from ray_matdesign.distributed.executor import RayExecutor
-from ray_matdesign.distributed.pool import WorkerStartFailed
-from ray_matdesign.rl.executor import BatchFailed, Payload, Role
+from ray_matdesign.distributed.metrics import PoolMetrics
+from ray_matdesign.distributed.pool import WorkerPool, WorkerStartFailed
+from ray_matdesign.rl.executor import BatchFailed, MapCancelled, Payload, Role
 from ray_matdesign.rl.local import LocalExecutor
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -128,12 +131,137 @@ def test_in_flight_work_is_bounded_while_the_consumer_rests(
     assert len(list(results)) == 19
 
 
-def test_a_map_must_end_before_the_next_begins(executor: RayExecutor) -> None:
+def test_maps_of_several_threads_on_one_role_each_get_their_own_results(
+    executor: RayExecutor,
+) -> None:
+    def of(start: int) -> list[int]:
+        batches = [{"x": start + k, "sleep": 0.01} for k in range(20)]
+        return squares(executor.map("reward", "square", batches))
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(of, [0, 100, 200, 300]))
+    assert results == [[(start + k) ** 2 for k in range(20)] for start in (0, 100, 200, 300)]
+
+
+def test_a_map_goes_on_while_the_same_thread_takes_the_results_of_another(
+    executor: RayExecutor,
+) -> None:
     first = executor.map("reward", "square", numbers(4))
-    next(first)
-    with pytest.raises(RuntimeError, match="still running 'square'"):
-        next(executor.map("reward", "square", numbers(4)))
-    assert len(list(first)) == 3
+    second = executor.map("reward", "square", numbers(3))
+    assert squares(second) == [0, 1, 4]
+    assert squares(first) == [0, 1, 4, 9]
+
+
+def test_what_is_urgent_overtakes_what_waits(
+    executor: RayExecutor, pids: Callable[[str], list[int]], tmp_path: Path
+) -> None:
+    assert len(pids("reward")) == 2
+    log = tmp_path / "log"
+    later = executor.map(
+        "reward",
+        "note",
+        [{"x": x, "file": str(log), "sleep": 0.3} for x in range(4)],
+        priority=2,
+    )
+    assert eventually(lambda: log.exists() and visits(log) == 2)
+    urgent = [{"x": 100 + x, "file": str(log), "sleep": 0.0} for x in range(3)]
+    assert len(answers(executor.map("reward", "note", urgent, priority=1))) == 3
+    assert len(answers(later)) == 4
+    began = [int(line.split()[2]) for line in log.read_text().splitlines()]
+    # At most one batch was queued on each of the two workers before the urgent ones were known.
+    assert max(began.index(x) for x in (100, 101, 102)) <= 6
+
+
+def test_slow_batches_are_not_queued_so_the_urgent_is_next(
+    executor: RayExecutor,
+    pids: Callable[[str], list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "_QUEUE_BELOW_S", 0.1)
+    assert len(pids("reward")) == 2
+    log = tmp_path / "log"
+    batches = [{"x": x, "file": str(log), "sleep": 0.5} for x in range(6)]
+    assert len(answers(executor.map("reward", "note", batches[:2]))) == 2  # the pace is known now
+    later = executor.map("reward", "note", batches, priority=2)
+    assert eventually(lambda: visits(log) == 4)
+    urgent = executor.map("reward", "note", [{**batches[0], "x": 100}], priority=1)
+    assert len(answers(urgent)) == 1
+    assert len(answers(later)) == 6
+    began = [line.split()[2] for line in log.read_text().splitlines()]
+    assert began.index("100") <= 5
+
+
+def test_weights_are_those_published_when_the_map_was_asked_for(executor: RayExecutor) -> None:
+    executor.publish("reward", {"w": np.ones(3)}, version=11)
+    earlier = executor.map("reward", "version", [{}] * 8)
+    executor.publish("reward", {"w": np.full(3, 2.0)}, version=12)
+    later = executor.map("reward", "version", [{}] * 8)
+    assert {(a["version"], a["sum"]) for a in answers(later)} == {(12, 6.0)}
+    assert {(a["version"], a["sum"]) for a in answers(earlier)} == {(11, 3.0)}
+
+
+def test_cancelling_reaches_whoever_waits_and_the_workers_go_on(executor: RayExecutor) -> None:
+    def wait_for(start: int) -> str:
+        with pytest.raises(MapCancelled):
+            list(executor.map("reward", "square", numbers(6, sleep=30.0), priority=start))
+        return "cancelled"
+
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(wait_for, k) for k in range(2)]
+        while not all(future.done() for future in waiting):
+            executor.cancel()
+            time.sleep(0.1)
+    assert squares(executor.map("reward", "square", numbers(4))) == [0, 1, 4, 9]
+
+
+def test_closing_ends_the_wait_for_results() -> None:
+    running = RayExecutor([role("lab", workers=1)], ExecutionSettings(backend="ray"))
+    results = running.map("lab", "square", numbers(3, sleep=30.0))
+    threading.Timer(0.5, running.close).start()
+    with pytest.raises(MapCancelled):
+        next(results)
+
+
+def test_time_spent_at_work_is_booked_by_verb(executor: RayExecutor) -> None:
+    before = executor.busy_s().get("square", 0.0)
+    answers(executor.map("reward", "square", numbers(4, sleep=0.25)))
+    assert executor.busy_s()["square"] - before == pytest.approx(1.0, abs=0.3)
+
+
+def test_workers_come_while_batches_wait_and_go_when_there_is_nothing_to_do() -> None:
+    elastic = role("lab", workers=3, least_workers=1, idle_release_s=0.5)
+    with RayExecutor([elastic], ExecutionSettings(backend="ray")) as running:
+        assert len(running.pids("lab")) == 1
+        results = answers(running.map("lab", "square", numbers(40, sleep=0.4)))
+        assert [answer["square"] for answer in results] == [x**2 for x in range(40)]
+        assert len({answer["pid"] for answer in results}) == 3
+        assert eventually(lambda: len(running.pids("lab")) == 1)
+        assert squares(running.map("lab", "square", numbers(3))) == [0, 1, 4]
+
+
+def test_no_more_workers_come_than_there_is_room_for() -> None:
+    # The cluster has 2 CPUs, of which others hold some.
+    elastic = role("lab", workers=9, least_workers=1, cpus=0.5, idle_release_s=60.0)
+    with RayExecutor([elastic], ExecutionSettings(backend="ray")) as running:
+        pids = {a["pid"] for a in answers(running.map("lab", "square", numbers(30, sleep=0.2)))}
+        assert 1 <= len(pids) <= 4
+        assert len(running.pids("lab")) <= 4
+
+
+def test_others_go_on_where_a_worker_cannot_be_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"file": str(tmp_path / "log"), "standing": 2}
+    shaky = role("lab", factory="faulty_workers:only_so_many", workers=2, settings=settings)
+    with RayExecutor([shaky], ExecutionSettings(backend="ray")) as running:
+        while len(running.pids("lab")) < 2:
+            assert squares(running.map("lab", "square", numbers(1)))
+        kill(running.pids("lab")[0])
+        assert squares(running.map("lab", "square", numbers(8, sleep=0.2))) == [
+            x**2 for x in range(8)
+        ]
+        assert eventually(lambda: "no licence left; going on with 1" in caplog.text)
 
 
 def test_a_map_left_early_leaves_nothing_behind(executor: RayExecutor) -> None:
@@ -338,8 +466,12 @@ def test_a_worker_that_finds_no_room_is_given_up(
     executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_module, "START_DEADLINE_S", 0.7)
-    with pytest.raises(WorkerStartFailed, match=r"within 0.7 s; free in the cluster: 1\.\d CPU"):
-        RayExecutor([role("late", cpus=2.0, workers=1)], ExecutionSettings(backend="ray"))
+    pool = WorkerPool(role("late", cpus=2.0, workers=1), PoolMetrics("late"))
+    with (
+        closing(pool),
+        pytest.raises(WorkerStartFailed, match=r"within 0\.7 s; free in the cluster: 1\.\d CPU"),
+    ):
+        pool.wait_until_built()
 
 
 def test_published_weights_reach_workers_and_their_successors(
@@ -369,6 +501,18 @@ def test_arrays_arrive_read_only_and_writing_into_them_is_a_failure_not_a_crash(
     ((_, failure),) = executor.map("single", "write_in_place", [{"array": large}])
     assert isinstance(failure, BatchFailed)
     assert "read-only" in failure.reason
+
+
+def test_the_object_store_forgets_what_no_worker_needs(executor: RayExecutor) -> None:
+    size = 8 * 10**6
+    before, kept = store_used(), []
+    for version in range(100, 112):
+        executor.publish("single", {"w": np.zeros(size // 8)}, version)
+        batch = {"array": np.full(size // 8, float(version))}
+        kept += answers(executor.map("single", "writeable", [batch]))
+    assert [answer["array"][0] for answer in kept] == [2.0 * v for v in range(100, 112)]
+    # The weights of the last version, in a worker's hands, and a payload on its way at the most.
+    assert eventually(lambda: store_used() - before <= 3 * size)
 
 
 def test_closing_ends_the_workers_and_may_be_repeated() -> None:

@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-ray test-rest lint format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,7 +26,7 @@ setup: $(STAMP) ## make .venv with the pinned versions
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or 3.12 found; set PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,mattergen,mattersim,pyscf,sevennet]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[chemistry,dev,mattergen,mattersim,mcp,pyscf,rllib,serve,sevennet,tune]'
 	$(BIN)/python -m pip install --quiet --no-deps mattergen==1.0.3 mattersim==1.2.3 # want other versions
 	@touch $@
 
@@ -42,7 +42,13 @@ lint: $(STAMP) ## check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 test: lint ## lint, then every test that needs neither a GPU nor much time
-	$(BIN)/python -m pytest -q -m "$(MARKERS)"
+	@echo "tests that start a Ray run beside the others"
+	@$(MAKE) --no-print-directory --jobs=2 test-ray test-rest
+
+# Two Rays at once would count each other's processes as left behind; hence halves, not shares.
+test-ray test-rest: test-%: $(STAMP)
+	@$(BIN)/python -m pytest -q --durations=20 --durations-min=5 -m "$(if $(filter ray,$*),ray,not ray) and ($(MARKERS))" \
+		|| test $$? -eq 5 # no tests with these markers
 
 format: $(STAMP) ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix .

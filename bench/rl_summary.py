@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rl_curves import MARKS, Point, comparison_mark, evaluations_to
 from rl_plan import BASELINE, PRIOR, Plan
@@ -80,19 +81,19 @@ def summarise(plan: Plan, readings: Sequence[Reading]) -> list[TaskSummary]:
 
 @dataclass(frozen=True)
 class Saving:
-    """How a mode's evaluations compare with the baseline's.
+    """How many times fewer evaluations one mode takes than another.
 
     Attributes:
-        times: Fewer than the baseline's; zero where the mode did not arrive.
-        at_least: Whether the baseline had not arrived with all its evaluations, which are then
-            counted in place of the unknown number.
+        times: The ratio.
+        bound: Empty, or what is known of the true ratio: ``>`` where the baseline had not arrived
+            with all its evaluations, ``<`` where the mode had not; these then stand in its place.
     """
 
     times: float
-    at_least: bool
+    bound: Literal["", ">", "<"] = ""
 
     def __str__(self) -> str:
-        return f"{'> ' if self.at_least else ''}{self.times:.2f}"
+        return f"{self.bound} {self.times:.2f}".lstrip()
 
 
 def _task_summary(plan: Plan, task: str, readings: Sequence[Reading]) -> TaskSummary:
@@ -168,14 +169,18 @@ def saving(summary: TaskSummary, mode: str, measure: str) -> Saving | None:
     mark = farthest_mark(summary, mode)
     if mark is None:
         return None
-    baseline = summary.modes[BASELINE]
-    theirs = arrival(baseline.arrivals[measure][mark])
-    own = arrival(summary.modes[mode].arrivals[measure][mark])
+    baseline, ours = summary.modes[BASELINE], summary.modes[mode]
+    theirs, own = (arrival(each.arrivals[measure][mark]) for each in (baseline, ours))
+    if own == 0.0:
+        return None
     if math.isinf(own):
-        return Saving(0.0, at_least=False)
-    late = math.isinf(theirs)
-    spent = arrival([float(curve[-1].paid) for curve in baseline.curves]) if late else theirs
-    return Saving(spent / own, at_least=late) if own else None
+        return None if math.isinf(theirs) else Saving(theirs / _spent(ours), "<")
+    return Saving(_spent(baseline) / own, ">") if math.isinf(theirs) else Saving(theirs / own)
+
+
+def _spent(mode: ModeSummary) -> float:
+    """Median evaluations of a mode's whole runs."""
+    return arrival([float(curve[-1].paid) for curve in mode.curves])
 
 
 def no_lower(own: Figure, baseline: Figure) -> bool:

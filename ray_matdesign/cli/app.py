@@ -11,15 +11,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from ray_matdesign.cli import (
+    cascade,
     config,
+    llm,
     potential,
+    ppo,
     reference,
     relax,
     report,
     run,
+    saga,
     sample,
+    sandbox,
     score,
+    status,
     train,
+    tune,
 )
 
 DEBUG_VARIABLE = "RAY_MATDESIGN_DEBUG"
@@ -36,6 +43,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("tune")(tune.tune)
+app.command("ppo")(ppo.ppo)
 app.command("sample")(sample.sample)
 app.command("train")(train.train)
 app.command("relax")(relax.relax)
@@ -43,6 +52,11 @@ app.command("score")(score.score)
 app.add_typer(reference.app, name="reference")
 app.add_typer(potential.app, name="potential")
 app.command("report")(report.report)
+app.command("status")(status.status)
+app.add_typer(saga.app, name="saga")
+app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(llm.app, name="llm")
+app.add_typer(cascade.app, name="cascade")
 app.add_typer(config.app, name="config")
 
 
@@ -76,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 1 for an error of the program, 2 for one the user can put right, 130
-        after Ctrl-C, 143 for a run ended by SIGTERM.
+        after Ctrl-C, 143 for a run ended by SIGTERM; ``status`` has 3 for a run that stopped.
     """
     try:
         status = app(

@@ -12,7 +12,7 @@ from ray_matdesign.cli.threads import DEFAULT_THREADS, use_threads
 
 if TYPE_CHECKING:
     from ray_matdesign.crystals.crystal import Crystal
-    from ray_matdesign.generators.protocol import Policy
+    from ray_matdesign.generators.protocol import Trainable
 
 BATCH = 64
 
@@ -93,7 +93,7 @@ def _list(text: str, separator: str) -> str:
     return "[" + ", ".join(f"'{symbol}'" for symbol in symbols) + "]" if symbols else ""
 
 
-def _load(generator: str, checkpoint: str, overrides: Sequence[str]) -> Policy:
+def _load(generator: str, checkpoint: str, overrides: Sequence[str]) -> Trainable:
     """The generator with its own weights, or with those a run has given it."""
     from ray_matdesign.config.loading import dump, load_run_config, load_settings
     from ray_matdesign.config.schema import GeneratorSettings
@@ -115,7 +115,7 @@ def _load(generator: str, checkpoint: str, overrides: Sequence[str]) -> Policy:
     return policy
 
 
-def _draw(policy: Policy, n: int, seed: int) -> list[Crystal]:
+def _draw(policy: Trainable, n: int, seed: int) -> list[Crystal]:
     import numpy as np
 
     from ray_matdesign.cli.console import progress_bar

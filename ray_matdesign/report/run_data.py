@@ -96,11 +96,11 @@ def read_run(directory: Path) -> RunData:
     Raises:
         RunDirectoryError: There is no readable configuration.
     """
-    config = _read_config(directory)
+    config = read_config(directory)
     notices: list[str] = []
-    versions = _read_json(directory / "versions.json", "package versions and start time", notices)
-    objective = _read_json(directory / "objective.json", "units and sources", notices)
-    metrics = _read_metrics(directory / "metrics.jsonl", notices)
+    versions = read_json(directory / "versions.json", "package versions and start time", notices)
+    objective = read_json(directory / "objective.json", "units and sources", notices)
+    metrics = read_metrics(directory / "metrics.jsonl", notices)
     candidates = _read_candidates(directory / "candidates", notices)
     _compare(metrics, candidates, notices)
     log = directory / "metrics.jsonl"
@@ -114,11 +114,16 @@ def read_run(directory: Path) -> RunData:
         candidates=candidates,
         notices=tuple(notices),
         updated=updated,
-        running=_is_locked(directory / ".lock"),
+        running=is_locked(directory / ".lock"),
     )
 
 
-def _read_config(directory: Path) -> RunConfig:
+def read_config(directory: Path) -> RunConfig:
+    """The settings a run recorded.
+
+    Raises:
+        RunDirectoryError: There are none, or they cannot be read.
+    """
     path = directory / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{directory} is not a run directory: it holds no {path.name}")
@@ -128,7 +133,14 @@ def _read_config(directory: Path) -> RunConfig:
         raise RunDirectoryError(str(error)) from error
 
 
-def _read_json(path: Path, told: str, notices: list[str]) -> Mapping[str, Any]:
+def read_json(path: Path, told: str, notices: list[str]) -> Mapping[str, Any]:
+    """The object a file holds; nothing, and a notice, where it holds none.
+
+    Args:
+        path: The file.
+        told: What the file tells.
+        notices: Where to add.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -140,7 +152,7 @@ def _read_json(path: Path, told: str, notices: list[str]) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether a living process holds the lock that every run takes on its directory."""
     try:
         with path.open("rb") as file:
@@ -153,8 +165,11 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _read_metrics(path: Path, notices: list[str]) -> list[Mapping[str, Any]]:
-    """One record per loop. A resumed run may have recorded a loop twice: the later one stands."""
+def read_metrics(path: Path, notices: list[str]) -> list[Mapping[str, Any]]:
+    """One record per loop, ascending; none where there is no file.
+
+    A resumed run may have recorded a loop twice: the later record stands.
+    """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

@@ -227,6 +227,7 @@ _AGGREGATIONS = {
     "min": "the lowest of the rewards counts",
     "weighted": "the weighted mean of the rewards counts",
     "geometric": "the weighted geometric mean of the rewards counts",
+    "chebyshev": "the lowest of the rewards over their weights counts",
 }
 
 
@@ -242,7 +243,8 @@ def objective_sentence(
     """
     terms = config.objective.terms
     clauses = [goal(term, prop) for term, prop in zip(terms, properties, strict=True)]
-    if config.objective.aggregation in ("weighted", "geometric"):
+    swept = config.objective.preferences == "swept"
+    if config.objective.aggregation in ("weighted", "geometric", "chebyshev") and not swept:
         clauses = [
             f"{clause}, weight {setting(term.weight)}"
             for clause, term in zip(clauses, terms, strict=True)
@@ -250,6 +252,7 @@ def objective_sentence(
     text = "Crystals with " + "; and ".join(clauses)
     if len(clauses) > 1:
         text += f"; {_AGGREGATIONS[config.objective.aggregation]}"
+        text += ", with other weights in each loop" if swept else ""
     pairs = zip(terms, properties, strict=True)
     limits = [least_sentence(term.min_score, prop) for term, prop in pairs if term.min_score]
     filters = zip(config.objective.filters, limited, strict=True)

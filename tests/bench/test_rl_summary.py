@@ -59,7 +59,7 @@ def test_modes_are_compared_where_the_baseline_arrived() -> None:
     # from loop 3, after 16.
     assert found.modes[BASELINE].arrivals["survivors"][0.5] == [40.0, 40.0]
     assert found.modes["guided"].arrivals["survivors"][0.5] == [16.0, 16.0]
-    assert saving(found, "guided", "survivors") == Saving(2.5, at_least=False)
+    assert saving(found, "guided", "survivors") == Saving(2.5)
     assert verdict_table([found]).splitlines()[-1].endswith("| no lower | no lower | yes |")
 
 
@@ -69,7 +69,7 @@ def test_where_the_baseline_never_arrived_all_it_spent_is_counted() -> None:
     assert farthest_mark(found, "guided") == 0.75
     # Three quarters, 15, is the median from loop 4 on, after 24; the baseline's last loop began
     # after 56.
-    assert saving(found, "guided", "survivors") == Saving(56.0 / 24.0, at_least=True)
+    assert saving(found, "guided", "survivors") == Saving(56.0 / 24.0, ">")
     line = verdict_table([found]).splitlines()[-1]
     assert "| 75% | not reached (–, –) | 24 (24, 24) | > 2.33 |" in line
     assert line.endswith("| yes |")
@@ -86,9 +86,12 @@ def test_speed_does_not_count_where_quality_is_lost() -> None:
     assert verdict_table([found]).splitlines()[-1].endswith("| lower | no lower | no |")
 
 
-def test_a_mode_that_does_not_arrive_saves_nothing() -> None:
+def test_of_a_mode_that_does_not_arrive_a_bound_is_told() -> None:
     found = summary(slow(0), reading("guided", 0, [6.0] * 8))
-    assert saving(found, "guided", "survivors") == Saving(0.0, at_least=False)
+    (arrived,) = found.modes["matinvent"].arrivals["survivors"][0.5]
+    (curve,) = found.modes["guided"].curves
+    assert saving(found, "guided", "survivors") == Saving(arrived / curve[-1].paid, "<")
+    assert verdict_table([found]).splitlines()[-1].endswith("| no |")
     told = {figure["name"]: figure for figure in figures(PLAN, [found])}
     title = "density; guided; evaluations to 50%, mean of survivors"
     assert title not in told

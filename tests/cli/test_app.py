@@ -17,6 +17,7 @@ COMMANDS = [
     "reference",
     "potential",
     "report",
+    "status",
     "config",
 ]
 

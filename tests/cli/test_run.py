@@ -58,6 +58,39 @@ def test_a_run_writes_its_report_and_is_not_overwritten(
     assert [row["loop"] for row in loops(run)] == [1, 2, 3]
 
 
+def test_settings_on_top_of_a_recipe(command, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("rl: {loops: 3, samples: 5}\n")
+    outcome = command("run", "density", "--config", "small.yaml", "rl.samples=4", "--dry-run")
+    config = load_settings(RunConfig, outcome.out, "stdout")
+    assert (config.rl.loops, config.rl.samples) == (3, 4)
+    (tmp_path / "small.yaml").write_text("rl: {lops: 3}\n")
+    wrong = command("run", "density", "--config", "small.yaml", "--dry-run")
+    assert wrong.status == 2
+    assert wrong.err.startswith("ray-matdesign: small.yaml: rl.lops: ")
+
+
+def test_the_log_as_json_takes_the_place_of_progress(command, campaign: Path) -> None:
+    outcome = command("run", campaign, "--out", "run", "--log-json")
+    assert (outcome.status, outcome.out) == (0, "report: run/report.html\n")
+    shown = [json.loads(line) for line in outcome.err.splitlines()]
+    kept = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    assert shown == kept
+    assert [line["loop"] for line in shown if line.get("event") == "loop_finished"] == [1, 2]
+    assert shown[-1]["outcome"] == "finished"
+
+
+def test_a_stopped_run_says_so_in_its_log_of_json(campaign: Path, tmp_path: Path) -> None:
+    run = tmp_path / "long"
+    with long_run(run, campaign, "--log-json") as process:
+        assert wait_for_loop(run, 1, process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    last = json.loads(err.splitlines()[-1])
+    assert last["outcome"] == "interrupted"
+    assert last["message"].startswith("stopped after loop ")
+
+
 def test_resuming_with_other_settings_is_refused(command, campaign: Path) -> None:
     assert command("run", campaign, "--out", "here").status == 0
     outcome = command("run", campaign, "rl.sigma=1", "--out", "here", "--resume")
@@ -69,6 +102,37 @@ def test_nothing_to_resume(command, campaign: Path) -> None:
     outcome = command("run", campaign, "--out", "new", "--resume")
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].startswith("ray-matdesign: new holds no run to resume")
+
+
+def test_a_run_may_be_kept_at_a_uri(
+    command, campaign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow import fs
+
+    from ray_matdesign.rl import storage
+
+    bucket = fs._MockFileSystem()
+
+    def opened(place: str) -> storage.Storage:
+        return storage.ArrowStorage(bucket, place.removeprefix("s3://"), place)
+
+    monkeypatch.setattr(storage, "open_storage", opened)
+    assert command("run", campaign, "--out", "s3://b/toy", "--resume").err.endswith(
+        "s3://b/toy holds no run to resume; start one without --resume\n"
+    )
+    first = command("run", campaign, "--out", "s3://b/toy")
+    assert first.status == 0, first.err
+    assert first.out == "report: s3://b/toy/report.html\n"
+    names = opened("s3://b/toy").names()
+    assert {"report.html", "config.yaml", "metrics.jsonl"} <= set(names)
+    again = command("run", campaign, "--out", "s3://b/toy")
+    assert again.status == 2
+    assert "s3://b/toy holds a run already; continue it with --resume" in again.err
+    more = command("run", "s3://b/toy", "rl.loops=3", "--resume")
+    assert more.status == 0, more.err
+    rows = (opened("s3://b/toy").read("metrics.jsonl") or b"").decode().splitlines()
+    assert [json.loads(row)["loop"] for row in rows] == [1, 2, 3]
+    assert not list(tmp_path.glob("s3*"))
 
 
 def test_a_generator_that_is_not_there(command, campaign: Path) -> None:
@@ -197,7 +261,8 @@ def test_on_ray_sigterm_stops_a_run_and_its_workers(
     with long_run(run, campaign, "--backend", "ray", *slow) as process:
         assert wait_for_loop(run, 1, process)
         family = psutil.Process(process.pid).children(recursive=True)
-        if whole_group:  # as batch schedulers do
+        if whole_group:  # as batch schedulers do; what Ray runs on must outlive the way out
+            assert process.pid not in {os.getpgid(child.pid) for child in family}
             os.killpg(process.pid, signal.SIGTERM)
         else:
             process.send_signal(signal.SIGTERM)

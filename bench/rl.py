@@ -7,7 +7,8 @@
 
 bench/rl.yaml says what is run. Each run lies in build/bench/rl/TASK/MODE/SEED, a run directory like
 any other; interrupted, it goes on where it stopped when the command is given again, and what is
-complete is not repeated. Writes bench/results/rl.{json,md} and rl_curves.png.
+complete is not repeated, here or wherever bench/results/rl_runs has come along: it keeps what was
+read of each complete run. Writes bench/results/rl.{json,md} and rl_curves.png.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import active_children, get_context
@@ -90,16 +92,16 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 def report(plan: Plan, jobs: Sequence[Job], *, record: bool) -> None:
     """Tables, figures on record and curves of the complete jobs; names the others."""
-    import rl_readings as readings
     import rl_table as shown
     from record import RESULTS, write_results
+    from rl_archive import available
     from rl_summary import summarise
 
-    lacking = {job: readings.missing(plan, job) for job in jobs}
-    complete = [readings.read(plan, job) for job, line in lacking.items() if not line]
-    lines = [f"{job.name}: {line}" for job, line in lacking.items() if line]
-    summaries = summarise(plan, complete)
-    text = shown.markdown(plan, summaries, lines)
+    found = {job: available(plan, job) for job in jobs}
+    complete = [kept for kept in found.values() if not isinstance(kept, str)]
+    lines = [f"{job.name}: {line}" for job, line in found.items() if isinstance(line, str)]
+    summaries = summarise(plan, [kept.reading for kept in complete])
+    text = shown.markdown(plan, summaries, lines, Counter(kept.commit for kept in complete))
     print(text)
     if not record or not complete:
         return
@@ -154,10 +156,13 @@ def main() -> None:
 
         calls = rl_rival.calls_of(plan, options)
     else:
-        from rl_jobs import perform
+        from rl_archive import ARCHIVE, complete, recall
 
         jobs = jobs_of(plan, options)
-        calls = [(job.name, perform, (plan, job)) for job in jobs]
+        archive = None if options.no_record else ARCHIVE
+        calls = [
+            (job.name, complete, (plan, job, archive)) for job in jobs if not recall(plan, job)
+        ]
     failures = [] if options.report else run_all(calls, options.workers)
     if options.rival:
         rl_rival.report(plan, options, record=not options.no_record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,28 @@ of their loops; `bench/rl.yaml` holds them, and what each mode changes.
 """
 
 
-def markdown(plan: Plan, summaries: Sequence[TaskSummary], lacking: Sequence[str]) -> str:
-    """The whole report."""
+def markdown(
+    plan: Plan,
+    summaries: Sequence[TaskSummary],
+    lacking: Sequence[str],
+    commits: Mapping[str, int],
+) -> str:
+    """The whole report.
+
+    Args:
+        plan: What there is to run.
+        summaries: Of what was run.
+        lacking: A line on each run that is not in it.
+        commits: How many runs were made by which code.
+    """
     parts = ["# Reinforcement learning on the embedded stack", EXPLANATION.rstrip()]
     parts += ["## Against the faithful mode", verdict_table(summaries)]
     for summary in summaries:
         parts += [f"## {summary.task}", task_heading(plan, summary), task_table(plan, summary)]
         if ablations_of(summary):
             parts += [f"### {summary.task}: ablations", ablation_table(plan, summary)]
+    told = ", ".join(f"{commit} ({count})" for commit, count in commits.items())
+    parts += ["## Code", f"Commits, and how many runs were read by each: {told}."]
     if lacking:
         parts += ["## Not in these tables", "\n".join(f"- {line}" for line in lacking)]
     return "\n\n".join(parts) + "\n"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import rl_archive
 import rl_jobs
 import rl_plan
 from rl_plan import BASELINE, PRIOR, Job, Plan
@@ -88,6 +90,29 @@ def test_a_complete_job_is_not_done_again(plan, tmp_path) -> None:
     assert versions["resumed"] == []
 
 
+def test_a_reading_on_file_stands_in_for_a_run_with_the_same_settings(plan, tmp_path) -> None:
+    job, archive = a_job(tmp_path / "runs", loops=2), tmp_path / "archive"
+    rl_archive.complete(plan, job, archive)
+    elsewhere = replace(job, root=tmp_path / "elsewhere")
+    found = rl_archive.available(plan, elsewhere, archive)
+    assert not isinstance(found, str)
+    assert found.reading == replace(read(plan, job), job=elsewhere)
+    for other in (
+        replace(elsewhere, extra=("rl.sigma=0.5",)),
+        replace(elsewhere, judged=5),
+        replace(elsewhere, seed=1),
+        replace(elsewhere, loops=3),
+    ):
+        assert rl_archive.recall(plan, other, archive) is None
+    assert rl_archive.available(plan, replace(elsewhere, seed=1), archive) == "not begun"
+
+
+def test_the_prior_on_file_serves_runs_of_any_length(plan, tmp_path) -> None:
+    archive = tmp_path / "archive"
+    rl_archive.complete(plan, a_job(tmp_path, PRIOR, loops=2), archive)
+    assert rl_archive.recall(plan, a_job(tmp_path, PRIOR, loops=9), archive)
+
+
 def test_a_longer_job_goes_on_from_a_shorter_one(plan, tmp_path) -> None:
     short, long = a_job(tmp_path, loops=2), a_job(tmp_path, loops=3)
     rl_jobs.perform(plan, short)
@@ -150,7 +175,7 @@ def test_the_report_holds_every_mode_and_names_what_is_missing(plan, tmp_path) -
     for job in jobs:
         rl_jobs.perform(plan, job)
     summaries = summarise(plan, [read(plan, job) for job in jobs])
-    text = markdown(plan, summaries, ["density/guided/0: not begun"])
+    text = markdown(plan, summaries, ["density/guided/0: not begun"], {"abc": 3})
     assert "density/guided/0: not begun" in text
     assert "matinvent-no-replay" in text
     told = figures(plan, summaries)

@@ -150,7 +150,8 @@ def main() -> None:
     llm = OpenAiClient(
         EndpointSettings(url=asked.url, model=asked.model, token_env=asked.token_env)
     )
-    figures = []
+    told = f"questions a role, to {asked.model or asked.url}"
+    figures = [figure(told, asked.questions, "")]
     for role in FORMS:
         begun = time.perf_counter()
         with ThreadPoolExecutor(asked.at_once) as threads:

@@ -4,7 +4,8 @@ The scorer is one that a campaign for hard crystals comes to: Vickers hardness b
 written in the scorer language over the moduli, which the potential computes on one core. It is
 registered as a campaign registers it, and asked in the reward pool of a run, on one worker and on
 two; each time again with what was kept of the first time. Workers stand and are warm before the
-clock starts.
+clock starts. The crystals are fifty well-known ones, each in cells of several sizes, in an order
+drawn by lot, so that large ones do not come together.
 
     python bench/saga_scale.py
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from record import write_results
 from scorer_cases.specs import CASES
 
@@ -43,8 +45,10 @@ from ray_matdesign.rl.workers import roles_of
 NAME = "vickers_hardness"
 REPLICAS = (1, 2)
 LEAST_SPEED_UP, LEAST_HITS = 1.6, 0.95
+SPACING = 0.002
+"""Between the sizes that a crystal's cell is scored in, of its length."""
 WARMING = ("Al", "Cu")
-"""Scored, expanded by a hundredth, before the clock starts; each worker gets several."""
+"""Scored, expanded by a tenth, before the clock starts; each worker gets several."""
 STANDING_S = 300.0
 
 
@@ -144,12 +148,20 @@ def warmed(config: RunConfig) -> RayExecutor:
             raise RuntimeError(f"only {len(executor.pids(REWARD))} of {role.workers} workers")
         time.sleep(0.5)
     known = known_crystals()
-    larger = [
-        known[name].with_cell(1.01 * known[name].lattice, known[name].frac_coords)
-        for name in WARMING
-    ]
-    score(executor, larger * (2 * role.workers))
+    score(executor, [scaled(known[name], 1.1) for name in WARMING] * (2 * role.workers))
     return executor
+
+
+def scaled(crystal: Crystal, factor: float) -> Crystal:
+    """The crystal in a cell whose edges are so many times as long."""
+    return crystal.with_cell(factor * crystal.lattice, crystal.frac_coords)
+
+
+def drawn(sizes: int) -> list[Crystal]:
+    """The known crystals, each in cells of so many sizes about its own."""
+    factors = 1.0 + SPACING * (np.arange(sizes) - (sizes - 1) / 2)
+    found = [scaled(crystal, f) for crystal in known_crystals().values() for f in factors]
+    return [found[place] for place in np.random.default_rng(0).permutation(len(found))]
 
 
 def figure(
@@ -182,9 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, writes ``results/saga_scale.json``, and says so with status 1 if it falls short."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--potential", default="chgnet")
-    parser.add_argument("--crystals", type=int, default=50, help="of the fifty well-known ones")
+    parser.add_argument("--sizes", type=int, default=8, help="of each crystal's cell")
     options = parser.parse_args(arguments)
-    crystals = list(known_crystals().values())[: options.crystals]
+    crystals = drawn(options.sizes)
     first: dict[int, Scored] = {}
     again: dict[int, Scored] = {}
     with tempfile.TemporaryDirectory() as folder:

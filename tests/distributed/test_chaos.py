@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +30,8 @@ from ray_matdesign.rl.workers import roles_of
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 LOOPS = 3
+HOSTS = {"rank": "_Rank", "buffer": "_BufferHost"}
+"""Processes that are no workers of the pool: what is killed, and the actor in it."""
 RETRIES = 8
 """More than enough for a kill every second or two; a batch takes a fraction of one."""
 
@@ -78,8 +80,8 @@ def run_on_ray(config: RunConfig, folder: Path, killer: Killer | None = None) ->
 class Killer:
     """Kills a worker or the buffer every so often, at random, until stopped.
 
-    Processes that a killed one is replaced by are left alone for as long as the first ones took to
-    start, or on a slow machine none would ever come to work.
+    Processes that a killed one is replaced by are left alone for twice as long as the first ones
+    took to start, or on a busy machine none would ever come to work.
 
     Attributes:
         killed: Kinds of processes, as often as they were killed.
@@ -101,16 +103,26 @@ class Killer:
             thread.join()
 
     def _kill(self, executor: RayExecutor, patience_s: float) -> None:
+        spared_until = {pid: 0.0 for _, pid in living(executor)}
         while not self._enough.wait(self._random.uniform(*self._pause_s)):
-            victims = {role: executor.pids(role) for role in ("generator", "reward", "learner")}
-            grown = time.time() - patience_s
-            victims["rank"] = [p.pid for p in actors("_Rank") if p.create_time() < grown]
-            victims["buffer"] = [p.pid for p in actors("_BufferHost")]
+            now, victims = time.monotonic(), defaultdict(list)
+            for kind, pid in living(executor):
+                if spared_until.setdefault(pid, now + 2.0 * patience_s) <= now:
+                    victims[kind].append(pid)
+            if not victims:
+                continue
             # First a kind, then one of it: there are many workers and one buffer.
-            kind = self._random.choice(sorted(kind for kind, pids in victims.items() if pids))
+            kind = self._random.choice(sorted(victims))
             with suppress(ProcessLookupError):
                 os.kill(self._random.choice(sorted(victims[kind])), signal.SIGKILL)
                 self.killed[kind] += 1
+
+
+def living(executor: RayExecutor) -> list[tuple[str, int]]:
+    """What there is to kill: kinds of processes, and their numbers."""
+    workers = {role: executor.pids(role) for role in ("generator", "reward", "learner")}
+    hosts = {kind: [p.pid for p in actors(name)] for kind, name in HOSTS.items()}
+    return [(kind, pid) for kind, pids in (workers | hosts).items() for pid in pids]
 
 
 def actors(kind: str) -> list[psutil.Process]:

@@ -297,6 +297,7 @@ def test_on_ray_a_run_stopped_while_its_workers_start_says_so(
     assert line.startswith("ray-matdesign: stopped before the run began; ")
 
 
+@pytest.mark.slow  # so do campaigns in tests/distributed
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_on_ray_the_same_crystals_come_out_though_a_worker_dies(

@@ -128,6 +128,7 @@ def test_too_few_arguments(tmp_path: Path) -> None:
         assert done.stderr.startswith("usage: ")
 
 
+@pytest.mark.slow  # so does a job at its time limit
 def test_a_run_is_started_and_then_resumed(tmp_path: Path) -> None:
     toy.write_reference(tmp_path / "metals", toy.solid())
     recipe = tmp_path / "toy.yaml"

@@ -79,7 +79,7 @@ def assert_same_lesson(ours: Mapping[str, Any], theirs: Mapping[str, Any], atol:
         np.testing.assert_allclose(ours["weights"][name], array, rtol=0, atol=atol, err_msg=name)
 
 
-@pytest.mark.parametrize("times", ["shared", "spread"])
+@pytest.mark.parametrize("times", ["spread", pytest.param("shared", marks=pytest.mark.slow)])
 def test_two_processes_learn_what_one_learns(
     local_ray: None, execution: ExecutionSettings, times: str
 ) -> None:

@@ -150,8 +150,15 @@ def test_an_interrupted_run_on_threads_stops_them_and_resumes_to_the_same_end(fi
     same(tmp_path / "run", uninterrupted)
 
 
-@pytest.mark.parametrize("staleness", [1, 2])
-@pytest.mark.parametrize("after", [12, 20])
+@pytest.mark.parametrize(
+    ("after", "staleness"),
+    [
+        (12, 1),
+        (20, 2),
+        pytest.param(12, 2, marks=pytest.mark.slow),
+        pytest.param(20, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_resumes_without_paying_twice(staleness, after, reference, tmp_path):
     changes = {"rl.loops": 4, "rl.staleness": staleness, "generator.batch_size": 6}
     whole_log, killed_log = tmp_path / "whole.log", tmp_path / "killed.log"

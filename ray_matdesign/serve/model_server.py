@@ -139,6 +139,10 @@ def command_of(settings: ServedModelSettings, port: int) -> list[str]:
             "tensor-parallel-size": settings.tensor_parallel,
             "distributed-executor-backend": "mp",
         }
+    if not settings.gpus:
+        # On CPUs vLLM 0.32 cannot rewind the generator of a seeded request whose prompt it takes
+        # in parts, and ends over it: every prompt goes in at once.
+        own |= {"no-enable-chunked-prefill": True, "max-num-batched-tokens": settings.max_context}
     command = list(settings.command) or [sys.executable, *VLLM]
     for name, value in {**own, **_dashed(settings.options)}.items():
         if value is False:

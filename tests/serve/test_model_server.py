@@ -149,6 +149,17 @@ def test_vllm_is_given_its_options() -> None:
     ]
 
 
+def test_on_cpus_no_prompt_is_taken_in_parts_unless_asked_for() -> None:
+    given = ServedModelSettings(model="Qwen/Qwen3-8B", max_context=4096)
+    plain = ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096"]
+    assert command_of(given, 1)[-3:] == plain
+    parts = {"enable-chunked-prefill": True, "max_num_batched_tokens": 512}
+    told = command_of(given.model_copy(update={"options": parts}), 1)
+    assert told.index("--enable-chunked-prefill") > told.index("--no-enable-chunked-prefill")
+    assert told[told.index("--max-num-batched-tokens") + 1 :][:1] == ["512"]
+    assert told.count("--max-num-batched-tokens") == 1
+
+
 def test_the_embedded_model_has_to_be_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

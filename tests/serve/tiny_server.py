@@ -179,6 +179,8 @@ def main() -> None:
     options.add_argument("--port", type=int)
     options.add_argument("--max-model-len", type=int)
     options.add_argument("--max-num-seqs", type=int)
+    options.add_argument("--max-num-batched-tokens", type=int)
+    options.add_argument("--no-enable-chunked-prefill", action="store_true")
     options.add_argument("--die-at-start", type=int, default=0)
     options.add_argument("--never-listen", action="store_true")
     options.add_argument("--pid-file")

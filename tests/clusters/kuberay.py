@@ -142,6 +142,7 @@ class Volume(Part):
 
 class PodSpec(Part):
     termination_grace_period_seconds: PositiveInt = 30
+    automount_service_account_token: bool = True
     security_context: PodSecurity
     tolerations: list[Toleration] = []
     containers: Annotated[list[Container], Field(min_length=1, max_length=1)]
@@ -202,9 +203,15 @@ class RayJob(Part):
     spec: RayJobSpec
 
 
+class UpgradeStrategy(Part):
+    type: Literal["NewCluster", "NewClusterWithIncrementalUpgrade", "None"]
+
+
 class RayServiceSpec(Part):
-    service_unhealthy_second_threshold: PositiveInt
-    deployment_unhealthy_second_threshold: PositiveInt
+    # KubeRay takes these two and has no more use for them.
+    service_unhealthy_second_threshold: PositiveInt | None = None
+    deployment_unhealthy_second_threshold: PositiveInt | None = None
+    upgrade_strategy: UpgradeStrategy | None = None
     serve_config_v2: Annotated[str, AfterValidator(_mapping)] = Field(alias="serveConfigV2")
     ray_cluster_config: RayClusterSpec
 

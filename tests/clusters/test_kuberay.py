@@ -17,8 +17,10 @@ from ray_matdesign.rl.workers import roles_of
 
 FOLDER = CLUSTERS / "kuberay"
 PATHS = sorted(FOLDER.glob("*.yaml"))
-CLUSTERED = [FOLDER / "raycluster-dev.yaml", FOLDER / "rayjob.yaml", FOLDER / "rayservice.yaml"]
-RUNNING = CLUSTERED[:2]
+ON_GPUS = [FOLDER / "raycluster-dev.yaml", FOLDER / "rayjob.yaml", FOLDER / "rayservice.yaml"]
+CLUSTERED = [*ON_GPUS, FOLDER / "rayservice-agents.yaml"]
+RUNNING = ON_GPUS[:2]
+GPU = "nvidia.com/gpu"
 
 
 def read(path: Path) -> kuberay.Part:
@@ -62,8 +64,9 @@ def test_ray_counts_what_kubernetes_gives(path: Path) -> None:
         (container,) = group.template.spec.containers
         limits, params = container.resources.limits, group.ray_start_params
         assert float(params["num-cpus"]) == kuberay.quantity(limits["cpu"])
-        assert float(params["num-gpus"]) == kuberay.quantity(limits["nvidia.com/gpu"])
-        assert container.resources.requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"]
+        assert container.resources.requests["cpu"] == limits["cpu"]
+        assert float(params.get("num-gpus", "0")) == kuberay.quantity(limits.get(GPU, "0"))
+        assert container.resources.requests.get(GPU) == limits.get(GPU)
         # The run's workers have to fit when it starts.
         assert group.min_replicas == group.replicas == group.max_replicas
     assert spec.head_group_spec.ray_start_params["num-cpus"] == "0"
@@ -94,9 +97,11 @@ def test_pods_are_confined(path: Path) -> None:
 def test_gpu_pods_may_stand_on_gpu_nodes_and_no_others_hold_any(path: Path) -> None:
     spec = cluster(path)
     for group in spec.worker_group_specs:
-        assert "nvidia.com/gpu" in {taint.key for taint in group.template.spec.tolerations}
+        (container,) = group.template.spec.containers
+        tolerated = GPU in {taint.key for taint in group.template.spec.tolerations}
+        assert tolerated == (GPU in container.resources.limits) == (path in ON_GPUS)
     (head,) = spec.head_group_spec.template.spec.containers
-    assert "nvidia.com/gpu" not in head.resources.limits
+    assert GPU not in head.resources.limits
 
 
 @pytest.mark.parametrize("path", RUNNING, ids=lambda path: path.stem)

@@ -6,7 +6,6 @@ Without Ray: what solves is given as a function.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
@@ -21,6 +20,7 @@ from ray_matdesign.agents.cascade.settings import CascadeSettings
 from ray_matdesign.agents.cascade.task import Task
 from ray_matdesign.agents.skills.library import Library
 from ray_matdesign.agents.skills.lifecycle import Standing
+from ray_matdesign.agents.tools.loopback import is_loopback
 from ray_matdesign.config.problems import describe, dotted
 from ray_matdesign.config.settings import Settings
 from ray_matdesign.serve.bearer import bears
@@ -245,7 +245,7 @@ class Front:
         places = [client, request.headers.get("Host", "")]
         if origin := request.headers.get("Origin"):
             places.append(urlsplit(origin).netloc)
-        if not all(map(_is_loopback, places)):
+        if not all(map(is_loopback, places)):
             raise _Refused(403, "without a token (token_env) only this machine may ask")
 
     def _check_token(self, request: Request) -> None:
@@ -272,18 +272,6 @@ async def _sent(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
             waiting = asyncio.ensure_future(anext(events, None))
     finally:
         waiting.cancel()
-
-
-def _is_loopback(place: str) -> bool:
-    """Whether an address, a host or a host with a port is this machine."""
-    bare = place.count(":") > 1 and "[" not in place  # an IPv6 address without a port
-    host = place if bare else urlsplit(f"//{place}").hostname
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _loaded(body: bytes) -> Any:

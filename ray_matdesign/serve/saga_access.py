@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ray_matdesign.agents.tools.loopback import is_loopback
 from ray_matdesign.serve.bearer import bears
 
 OPEN = frozenset({"/health", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"})
 """Answered without a token: they tell nothing of any campaign."""
-
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class NoToken(ValueError):
@@ -133,13 +131,8 @@ def _is_local(scope: Scope, headers: Mapping[str, str]) -> bool:
     if "forwarded" in headers or "x-forwarded-for" in headers:
         return False
     client = scope.get("client")
-    try:
-        near = client is not None and ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
-    host = headers.get("host", "")
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return near and name.lower() in _LOCAL_NAMES
+    near = client is not None and is_loopback(client[0])
+    return near and is_loopback(headers.get("host", ""))
 
 
 def _error(status: int, message: str) -> JSONResponse:

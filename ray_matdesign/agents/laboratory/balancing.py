@@ -14,13 +14,11 @@ from fractions import Fraction
 from functools import cache
 from math import lcm
 
+from ray_matdesign.agents.chemistry.formulas import InvalidFormula, parse_formula
 from ray_matdesign.agents.rationals import null_space
 from ray_matdesign.crystals.elements import ATOMIC_NUMBERS
 
-Atoms = dict[str, Fraction]
-"""Atoms of each element, by symbol, in a formula."""
-
-_TOKEN = re.compile(r"([A-Z][a-z]?)|(\()|(\))|(\d+(?:\.\d+)?)")
+_NEUTRAL = re.compile(r"[A-Z(][A-Za-z0-9().]*")
 
 
 class BadFormula(ValueError):
@@ -54,39 +52,20 @@ class Reaction:
 def atoms_of(formula: str) -> Mapping[str, Fraction]:
     """Atoms in a formula, which may hold brackets and decimals: ``Li2Fe0.8Ni0.2Cl4``.
 
+    It is a species of a reaction between solids and gases: no charge, factor or phase.
+
     Raises:
         BadFormula: It is not one.
     """
-    stack: list[Atoms] = [{}]
-    last: Atoms = {}
-    position, may_count = 0, False
-    while position < len(formula):
-        found = _TOKEN.match(formula, position)
-        if found is None:
-            raise BadFormula(f"{formula!r} is no formula: what is {formula[position:]!r}?")
-        symbol, opens, closes, count = found.groups()
-        if count and not may_count:
-            raise BadFormula(f"{formula!r} is no formula: {count} stands after nothing")
-        if count:
-            _add(stack[-1], last, Fraction(count) - 1)
-        elif opens:
-            stack.append({})
-        elif closes:
-            if len(stack) == 1:
-                raise BadFormula(f"{formula!r} is no formula: a bracket too many")
-            last = stack.pop()
-            _add(stack[-1], last, Fraction(1))
-        else:
-            if symbol not in ATOMIC_NUMBERS:
-                raise BadFormula(f"{formula!r} is no formula: there is no element {symbol}")
-            last = {symbol: Fraction(1)}
-            _add(stack[-1], last, Fraction(1))
-        may_count = bool(symbol or closes)
-        position = found.end()
-    atoms = {symbol: count for symbol, count in stack[0].items() if count}
-    if len(stack) > 1 or not atoms:
-        raise BadFormula(f"{formula!r} is no formula: it is empty or a bracket is open")
-    return atoms
+    if not _NEUTRAL.fullmatch(formula):
+        raise BadFormula(f"{formula!r} is no formula of elements, numbers and brackets")
+    try:
+        read = parse_formula(formula)
+    except InvalidFormula as error:
+        raise BadFormula(str(error)) from error
+    if read.phase or not read.counts.keys() <= ATOMIC_NUMBERS.keys():
+        raise BadFormula(f"{formula!r} is no formula of elements, numbers and brackets")
+    return read.counts
 
 
 def molar_mass(formula: str) -> float:
@@ -178,11 +157,6 @@ def conserving(species: Sequence[Mapping[str, Fraction]]) -> list[list[Fraction]
     """
     elements = sorted(set().union(*species))
     return null_space([[Fraction(one.get(element, 0)) for one in species] for element in elements])
-
-
-def _add(total: Atoms, atoms: Mapping[str, Fraction], times: Fraction) -> None:
-    for symbol, count in list(atoms.items()):
-        total[symbol] = total.get(symbol, Fraction(0)) + times * count
 
 
 def _side(amounts: Mapping[str, Fraction], factor: int) -> str:

@@ -6,11 +6,11 @@ Needs the extra ``mcp``.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ray_matdesign.agents.tools.loopback import is_loopback
 from ray_matdesign.agents.tools.protocol import Toolbox, ToolError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def http_app(
         token = environment.get(token_env, "").strip()
         if not token:
             raise NotOffered(f"token_env: the environment variable {token_env} is not set")
-    elif not _is_loopback(host):
+    elif not is_loopback(host):
         raise NotOffered(f"host {host}: others can reach it, so set token_env")
     app = mcp_server(toolbox).streamable_http_app(host=host, streamable_http_path=PATH)
     if token:
@@ -135,10 +135,3 @@ class _Bearer:
                 await PlainTextResponse("bearer token missing or wrong", 401)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

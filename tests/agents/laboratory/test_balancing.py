@@ -31,7 +31,9 @@ def test_formulas_are_read_exactly(formula: str, atoms: dict[str, object]) -> No
     assert atoms_of(formula) == atoms
 
 
-@pytest.mark.parametrize("text", ["", "ba", "Xx2", "Fe(", "Fe)2", "2Fe", "Fe-O", "Fe 2", "H0"])
+@pytest.mark.parametrize(
+    "text", ["", "ba", "Xx2", "Fe(", "Fe)2", "2Fe", "Fe-O", "Fe 2", "H0", "D2O", "Fe(s)", "Fe3+"]
+)
 def test_what_is_no_formula_is_named(text: str) -> None:
     with pytest.raises(BadFormula, match="is no formula"):
         atoms_of(text)

@@ -15,11 +15,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import JsonValue, ValidationError
-from record import RESULTS, write_results
+from record import RESULTS, figure, write_results
 
 from ray_matdesign.agents.benchmark.asking import plan_of, questions
 from ray_matdesign.agents.benchmark.attempts import LocalLanes
@@ -104,16 +103,10 @@ def report(name: str, folder: Path, modes: Sequence[str]) -> None:
     for before, after in zip(groups, list(groups)[1:], strict=False):
         difference, error = gain(runs[before], runs[after])
         text += f"\n{after} - {before}: {100 * difference:+.1f} ± {100 * error:.1f} points"
-        rows.append(figure(f"{after} - {before}: success", difference, error))
+        rows.append(figure(f"{after} - {before}: success", difference, "share", error=error))
     print(text)
     write_atomic(RESULTS / f"{name}.md", text + "\n")
     print(write_results(name, rows))
-
-
-def figure(name: str, value: float, error: float) -> dict[str, Any]:
-    """One share, with its standard error."""
-    told = {"name": name, "value": value, "unit": "share", "baseline": None, "ratio": None}
-    return told | {"error": error}
 
 
 def baselines(folder: Path) -> None:
@@ -135,7 +128,10 @@ def baselines(folder: Path) -> None:
     groups = {name: breakdown(read_run(folder / name)) for name in answers}
     print(table(groups))
     shares = {name: summaries[0].success for name, summaries in groups.items()}
-    rows = [figure(f"{name}: success", share.value, share.error) for name, share in shares.items()]
+    rows = [
+        figure(f"{name}: success", share.value, "share", error=share.error)
+        for name, share in shares.items()
+    ]
     print(write_results("cascade_baselines", rows))
 
 

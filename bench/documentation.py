@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.agents.documentation import words
 from ray_matdesign.agents.documentation.building import build_index
@@ -107,12 +107,6 @@ def without_thesaurus(index: DocumentationIndex) -> Searcher:
             words.synonyms, words.phrases = synonyms, phrases
 
     return search
-
-
-def figure(name: str, value: float, unit: str, baseline: float | None = None) -> dict[str, Any]:
-    """One line of the results."""
-    ratio = value / baseline if baseline else None
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

@@ -27,10 +27,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.crystals.crystal import Crystal
 
@@ -209,13 +208,6 @@ def relaxed_crystals(n: int, seed: int, most_atoms: int) -> list[Crystal]:
     crystals = [from_pymatgen(Structure.from_dict(row["structure"])) for row in chosen]
     outcomes = BatchRelaxer(load_potential("chgnet")).relax(crystals)
     return [outcome.crystal for outcome in outcomes if isinstance(outcome, Relaxed)]
-
-
-def figure(name: str, value: float, unit: str, *, baseline: float | None = None) -> dict[str, Any]:
-    """One row of the results file, printed on the way."""
-    ratio = None if baseline is None else value / baseline
-    print(f"{name:52s} {value:9.4g} {unit}" + ("" if ratio is None else f"  ({ratio:.2f}x)"))
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

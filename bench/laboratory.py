@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.agents.laboratory.book import HandClock
 from ray_matdesign.agents.laboratory.campaign import Campaign, Outcome, plan
@@ -58,15 +58,6 @@ def campaign(
     if sorted(ordered) != sorted(job.id for job in jobs):
         raise RuntimeError(f"{target}, seed {seed}: journal and laboratory disagree")
     return outcome, sum(job.state == "failed" for job in jobs)
-
-
-def figure(name: str, value: float, **more: Any) -> dict[str, Any]:
-    """One figure, printed as well."""
-    found = {"name": name, "value": value, "unit": "", "baseline": None, "ratio": None, **more}
-    if found["baseline"]:
-        found["ratio"] = value / found["baseline"]
-    print(" ".join(f"{key}={item}" for key, item in found.items() if item is not None), flush=True)
-    return found
 
 
 def compare(target: str, seeds: int) -> tuple[list[dict[str, Any]], list[int]]:

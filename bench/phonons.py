@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import write_results
-from relaxation import DATA, THREAD_VARIABLES, figure
+from record import figure, write_results
+from relaxation import DATA, THREAD_VARIABLES
 from validation.heat_capacity import LABELS, labelled
 
 from ray_matdesign.crystals.crystal import Crystal

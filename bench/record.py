@@ -47,6 +47,34 @@ def write_results(name: str, figures: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
+def figure(
+    name: str,
+    value: float,
+    unit: str = "",
+    baseline: float | None = None,
+    ratio: float | None = None,
+    error: float | None = None,
+) -> dict[str, Any]:
+    """One figure for :func:`write_results`, printed on the way.
+
+    Args:
+        name: What it is of.
+        value: As measured.
+        unit: Of the value; empty for counts and shares.
+        baseline: What it is compared with, or the threshold it has to meet.
+        ratio: By default value over baseline.
+        error: Standard error of the value, where it is known.
+    """
+    if ratio is None and baseline:
+        ratio = value / baseline
+    against = "" if baseline is None else f" against {baseline:.4g}"
+    spread = "" if error is None else f" +- {error:.2g}"
+    times = "" if ratio is None else f" ({ratio:.2f}x)"
+    print(f"{name:60s} {value:10.4g}{spread} {unit}{against}{times}", flush=True)
+    row = {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
+    return row if error is None else row | {"error": error}
+
+
 def commit() -> str:
     """Commit of the code that ran, marked ``-dirty`` where the sources differ from it."""
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.crystals.crystal import Crystal
 from ray_matdesign.crystals.files import Unreadable, read_crystals
@@ -210,13 +210,6 @@ def agreement(ours: list[Ending], theirs: list[Ending]) -> tuple[NDArray[np.floa
         ]
     )
     return differences, len(differences)
-
-
-def figure(name: str, value: float, unit: str, *, baseline: float | None = None) -> dict[str, Any]:
-    """One row of the results file, printed on the way."""
-    ratio = None if baseline is None else value / baseline
-    print(f"{name:52s} {value:9.4g} {unit}" + ("" if ratio is None else f"  ({ratio:.2f}x)"))
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

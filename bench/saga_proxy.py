@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import saga_planted
 import torch
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.agents.llm.protocol import Answer, Request
 from ray_matdesign.agents.saga.controller import run_campaign
@@ -161,14 +161,6 @@ def success(arm: str, seed: int, folder: Path) -> tuple[list[float], int]:
     assert state.judged is not None
     paid = sum(one.optimized.evaluated for one in state.rounds if one.optimized)
     return [share or 0.0 for share in state.judged.success], paid
-
-
-def figure(
-    name: str, value: float, unit: str, baseline: float | None = None
-) -> dict[str, str | float | None]:
-    """One line of the results."""
-    ratio = value / baseline if baseline else None
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import write_results
+from record import figure, write_results
 from scorer_cases.specs import CASES
 
 from ray_matdesign.agents.objectives.artifact import ScorerArtifact, register
@@ -162,15 +162,6 @@ def drawn(sizes: int) -> list[Crystal]:
     factors = 1.0 + SPACING * (np.arange(sizes) - (sizes - 1) / 2)
     found = [scaled(crystal, f) for crystal in known_crystals().values() for f in factors]
     return [found[place] for place in np.random.default_rng(0).permutation(len(found))]
-
-
-def figure(
-    name: str, value: float, unit: str = "", baseline: float | None = None
-) -> dict[str, Any]:
-    """One figure; the baseline is the threshold it has to meet."""
-    ratio = value / baseline if baseline else None
-    print(f"{name}: {value:.6g} {unit}" + ("" if baseline is None else f" (wanted {baseline:g})"))
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def compared(first: dict[int, Scored], again: dict[int, Scored]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 from pydantic import BaseModel
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.agents.llm.openai_client import OpenAiClient
 from ray_matdesign.agents.llm.protocol import BadAnswer, Llm, Request, Truncated, parsed
@@ -127,14 +127,6 @@ def outcome(llm: Llm, role: str, seed: int, temperature: float) -> str:
     except BadAnswer:
         return "invalid"
     return "valid"
-
-
-def figure(
-    name: str, value: float, unit: str, baseline: float | None = None
-) -> dict[str, str | float | None]:
-    """One line of the results; the baseline is the threshold."""
-    ratio = value / baseline if baseline else None
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

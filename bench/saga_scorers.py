@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import write_results
+from record import figure, write_results
 from scorer_cases.mutants import mutants
 from scorer_cases.pairs import PAIRS, entries
 from scorer_cases.specs import CASES, Case
@@ -37,15 +37,6 @@ from ray_matdesign.agents.sandbox.tiers import best_tier
 from ray_matdesign.potentials.protocol import Failed
 
 LIMITS = Limits(cpu_s=5.0, wall_s=60.0, memory_mib=512, tasks=4)
-
-
-def figure(
-    name: str, value: float, unit: str = "", baseline: float | None = None
-) -> dict[str, Any]:
-    """One figure; the baseline is the threshold it has to meet."""
-    ratio = value / baseline if baseline else None
-    print(f"{name}: {value:.6g} {unit}" + ("" if baseline is None else f" (wanted {baseline:g})"))
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def right_answers(case: Case) -> list[ScorerArtifact]:

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.config.loading import load_run_config
 from ray_matdesign.config.schema import ExecutionSettings
@@ -219,13 +219,6 @@ def traffic(loops: int) -> dict[str, float]:
     }
 
 
-def figure(
-    name: str, value: float, unit: str, baseline: float | None = None, ratio: float | None = None
-) -> dict[str, Any]:
-    """One row of the record."""
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures everything and writes ``results/scale.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -234,24 +227,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--median", type=float, default=2.0, help="seconds of a batch")
     parser.add_argument("--loops", type=int, default=3, help="of the run whose traffic is weighed")
     options = parser.parse_args(arguments)
-    rows = []
-
-    def tell(row: dict[str, Any]) -> None:
-        rows.append(row)
-        against = "" if row["baseline"] is None else f", against {row['baseline']:.4g}"
-        print(f"{row['name']}: {row['value']:.4g} {row['unit']}{against}", flush=True)
-
-    for name, weight in traffic(options.loops).items():
-        tell(figure(f"bytes a candidate, {name}", weight, "B"))
+    rows = [
+        figure(f"bytes a candidate, {name}", weight, "B")
+        for name, weight in traffic(options.loops).items()
+    ]
     pooled, alone = overheads(500)
-    tell(figure("overhead a candidate", 1e3 * pooled, "ms", 1e3 * alone, alone / pooled))
+    rows.append(figure("overhead a candidate", 1e3 * pooled, "ms", 1e3 * alone, alone / pooled))
     published, sent = broadcast(3)
     name = f"weights of {PARAMETERS / 1e6:.0f} million numbers to {REPLICAS} replicas"
-    tell(figure(name, published, "s", sent, sent / published))
+    rows.append(figure(name, published, "s", sent, sent / published))
     for workers in map(int, options.workers.split(",")):
         found = scaling(workers, options.batches, options.median)
-        tell(figure(f"efficiency, {workers} workers", found["efficiency"], "1"))
-        tell(figure(f"greedy schedule over ours, {workers} workers", found["greedy"], "1"))
+        rows += [
+            figure(f"efficiency, {workers} workers", found["efficiency"], "1"),
+            figure(f"greedy schedule over ours, {workers} workers", found["greedy"], "1"),
+        ]
     print(write_results("scale", rows))
 
 

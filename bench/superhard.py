@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from record import write_results
+from record import figure, write_results
 from superhard_space import ELEMENTS, TYPES, Key, read_table, space
 
 from ray_matdesign.config.genetic import GeneticSettings
@@ -126,14 +126,6 @@ def rate(n: int) -> float:
     return len(drawn) / (time.perf_counter() - start)
 
 
-def figure(
-    name: str, value: float, unit: str, baseline: float | None = None
-) -> dict[str, str | float | None]:
-    """One line of the results."""
-    ratio = value / baseline if baseline else None
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
-
-
 def main() -> None:
     """Runs all searches and writes ``results/superhard.json``; the baseline is random search."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,8 +155,6 @@ def main() -> None:
     worst = float(max(needed(scored, asked) for asked in bred))
     figures.append(figure("evaluations to 8 of the top 10, worst run", worst, ""))
     figures.append(figure("children bred", rate(2000), "1/s"))
-    for row in figures:
-        print(f"{row['name']:65s} {row['value']:10.4g} {row['unit']} (baseline {row['baseline']})")
     print(write_results("superhard", figures))
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import write_results
+from record import figure, write_results
 
 from ray_matdesign.config.schema import TrainSettings
 from ray_matdesign.crystals.dataset import load_dataset
@@ -38,13 +38,6 @@ DATA = Path(
 )
 PARTS = (1, 2, 4, 8)
 UNIT = "crystals/s"
-
-
-def figure(name: str, value: float, unit: str, *, baseline: float | None = None) -> dict[str, Any]:
-    """One row of the results file, printed on the way."""
-    ratio = None if baseline is None else value / baseline
-    print(f"{name:56s} {value:9.4g} {unit}" + ("" if ratio is None else f"  ({ratio:.2f}x)"))
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def padding(data: TrainingSet, batch_size: int, batches: int = 40) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import RESULTS, write_results
+from record import RESULTS, figure, write_results
 
 from ray_matdesign.config.loading import dump, load_run_config
 from ray_matdesign.config.schema import RunConfig
@@ -121,15 +121,12 @@ def report(seeds: Sequence[int], overhead: float | None) -> None:
     figures: list[dict[str, Any]] = []
     for arm, found in known.items():
         ends = np.array([c[shared - 1] for c in found])
-        figure = _figure(f"hypervolume_{arm}", float(ends.mean()), "share", baseline)
-        if len(ends) > 1:
-            figure["error"] = float(ends.std(ddof=1) / np.sqrt(len(ends)))
-        figures.append(figure)
-        print(f"{LABELS[arm]}: {ends.mean():.4f} after {shared} evaluations, {len(ends)} seed(s)")
-    figures.append(_figure("evaluations_compared", float(shared), "1", None))
+        error = float(ends.std(ddof=1) / np.sqrt(len(ends))) if len(ends) > 1 else None
+        name, mean = f"hypervolume_{arm}", float(ends.mean())
+        figures.append(figure(name, mean, "share", baseline, error=error))
+    figures.append(figure("evaluations_compared", float(shared), "1", None))
     if overhead is not None:
-        figures.append(_figure("overhead_of_tune", overhead, "share of bare runs", 0.05))
-        print(f"overhead of Tune: {100 * overhead:.1f} %")
+        figures.append(figure("overhead_of_tune", overhead, "share of bare runs", 0.05))
     write_results("tune", figures)
     draw(known)
 
@@ -187,11 +184,6 @@ def _timed(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _figure(name: str, value: float, unit: str, baseline: float | None) -> dict[str, Any]:
-    ratio = None if not baseline else value / baseline
-    return {"name": name, "value": value, "unit": unit, "baseline": baseline, "ratio": ratio}
 
 
 def main() -> None:

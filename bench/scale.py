@@ -47,6 +47,8 @@ SPREAD = 1.0
 PARAMETERS = 47_000_000
 """Of the policy that is broadcast, 4 bytes each: MatterGen has about as many."""
 REPLICAS = 8
+AT_ONCE = 16
+"""Workers that start at a time."""
 LEARNT = ("initial", "finetune")
 """Verbs whose messages hold weights."""
 INLINE_BYTES = 100 * 1024
@@ -54,12 +56,35 @@ INLINE_BYTES = 100 * 1024
 
 
 def pool_of(workers: int, store_mib: int = 256) -> RayExecutor:
-    """An executor with so many sleepers, all of them standing, on a Ray of its own."""
+    """An executor with so many sleepers, all of them standing, on a Ray of its own.
+
+    They come up a few at a time, and whoever stands waits in a batch until all do: an idle process
+    of Ray looks for signals a hundred times a second, which costs half a per cent of a core, and
+    hundreds of them would leave a small machine nothing to start the others with.
+    """
     share = len(os.sched_getaffinity(0)) / workers  # a number in Ray's ledger; sleeping needs none
-    role = Role(NAME, "sleepers:sleeper", {}, workers=workers, cpus=share, deadline_s=600.0)
+    role = Role(
+        NAME,
+        "sleepers:sleeper",
+        workers=workers,
+        cpus=share,
+        deadline_s=1800.0,
+        least_workers=min(workers, AT_ONCE),
+        idle_release_s=3600.0,
+    )
     executor = RayExecutor([role], ExecutionSettings(backend="ray", object_store_mib=store_mib))
-    while len(executor.pids(NAME)) < workers:  # it waits for the first one only
-        time.sleep(0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        gate = Path(folder) / "open"
+        waiting: list[Iterator[tuple[int, Payload | BatchFailed]]] = []
+        for standing in range(0, workers, AT_ONCE):
+            more = min(AT_ONCE, workers - standing)
+            waiting.append(executor.map(NAME, "wait", [{"gate": str(gate)}] * more))
+            while len(executor.pids(NAME)) < standing + more:
+                time.sleep(0.5)
+        gate.touch()
+        answers = [answer for batches in waiting for _, answer in batches]
+    if failed := [answer.reason for answer in answers if isinstance(answer, BatchFailed)]:
+        raise RuntimeError(f"of {workers} workers {len(failed)} did not come up: {failed[0]}")
     return executor
 
 

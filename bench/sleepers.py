@@ -31,6 +31,12 @@ class Sleeper:
         size = sum(array.size for array in self._weights.values())
         return {"version": self._version, "size": size, "pid": os.getpid()}
 
+    def wait(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns when the file ``gate`` is there."""
+        while not os.path.exists(payload["gate"]):
+            time.sleep(0.5)
+        return {}
+
     def relax(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Sends the crystals back after ``seconds``, and when it began, in seconds since 1970."""
         begun = time.time()

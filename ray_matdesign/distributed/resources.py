@@ -28,9 +28,15 @@ class Node:
     gpus: float
 
 
-def cpus_of(roles: Sequence[Role]) -> float:
-    """The CPU shares of all workers."""
-    return sum(_processes(role) * role.cpus for role in roles)
+def cpus_of(roles: Sequence[Role], cpus: float) -> float:
+    """The CPU shares of all workers, of roles that take turns on so many CPUs.
+
+    A role that may grow is counted as large as it may get, as far as the machine has CPUs for it.
+    """
+    return sum(
+        max(_processes(role) * role.cpus, min(role.workers * role.processes * role.cpus, cpus))
+        for role in roles
+    )
 
 
 def check_cpus(roles: Sequence[Role], cpus: float) -> None:

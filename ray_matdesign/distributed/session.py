@@ -130,7 +130,7 @@ class RaySession:
             address="local",
             # Ray's CPUs are numbers in a ledger: every worker gets its share there, and the turns
             # they take keep the machine from being overbooked.
-            num_cpus=math.ceil(cpus_of(roles)),
+            num_cpus=math.ceil(cpus_of(roles, cpus)),
             object_store_memory=execution.object_store_mib * _MIB,
             include_dashboard=False,
         )

@@ -10,13 +10,18 @@ from ray_matdesign.distributed.resources import (
     check_cluster,
     check_cpus,
     check_gpus,
+    cpus_of,
     nodes_of,
 )
 from ray_matdesign.rl.executor import Role
 
 
-def role(name: str, workers: int, cpus: float = 1.0, gpus: float = 0.0) -> Role:
-    return Role(name=name, factory="m:f", workers=workers, cpus=cpus, gpus=gpus)
+def role(
+    name: str, workers: int, cpus: float = 1.0, gpus: float = 0.0, least: int | None = None
+) -> Role:
+    return Role(
+        name=name, factory="m:f", workers=workers, cpus=cpus, gpus=gpus, least_workers=least
+    )
 
 
 ROLES = (role("reward", 2), role("generator", 1))
@@ -56,6 +61,13 @@ def test_on_one_machine_roles_take_turns() -> None:
         "workers or execution.cpus_per_worker"
     )
     check_cpus([role("reward", 2, cpus=0.5)], cpus=1)
+
+
+def test_on_one_machine_there_is_room_to_grow_as_far_as_it_has_cpus() -> None:
+    assert cpus_of(ROLES, 8) == 3.0
+    assert cpus_of([role("reward", 8, cpus=0.5, least=1), role("learner", 1)], 8) == 5.0
+    assert cpus_of([role("reward", 8, least=1), role("learner", 1)], 4) == 5.0
+    assert cpus_of([role("reward", 2, cpus=0.0)], 4) == 0.0
 
 
 def test_on_one_machine_gpu_shares_add_up() -> None:

@@ -106,7 +106,7 @@ def matching() -> list[dict[str, Any]]:
     ]
 
 
-def written_by(llm: Llm, box: Box) -> list[dict[str, Any]]:
+def written_by(llm: Llm, name: str, box: Box) -> list[dict[str, Any]]:
     """B1 with a model's own answers: how many pass, and how right those are."""
     passed: dict[str, int] = {}
     errors = []
@@ -114,38 +114,39 @@ def written_by(llm: Llm, box: Box) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             # No scorers to reuse: all twelve are to be written.
             done = implement(case.spec, [], Workshop(llm, Path(folder), box))
-        print(f"{case.spec.name}: {done.outcome}, {done.reason}")
+        print(f"{case.spec.name}: {done.outcome}, {done.reason}", flush=True)
         if done.outcome is Outcome.WRITTEN:
             passed[case.spec.name] = len(done.attempts)
             errors.append(largest_error(case, done.attempts[-1], box))
     at_first = sum(attempts == 1 for attempts in passed.values())
     right = sum(error <= 1e-6 for error in errors)
     return [
-        figure("B1 model: first draft passes", at_first / len(CASES), "share"),
-        figure("B1 model: passes after repairs", len(passed) / len(CASES), "share"),
-        figure("B1 model: passes and is right to 1e-6", right / len(CASES), "share"),
+        figure(f"B1 by {name}: first draft passes", at_first / len(CASES), "share"),
+        figure(f"B1 by {name}: passes after repairs", len(passed) / len(CASES), "share"),
+        figure(f"B1 by {name}: passes and is right to 1e-6", right / len(CASES), "share"),
     ]
 
 
-def model_at(url: str, name: str) -> Llm:
+def model_at(url: str, name: str | None, token_env: str | None) -> Llm:
     """A model behind an OpenAI-compatible endpoint."""
     from ray_matdesign.agents.llm.openai_client import OpenAiClient
     from ray_matdesign.config.llm import EndpointSettings
 
-    settings: dict[str, Any] = {"url": url, **({"model": name} if name else {})}
-    return OpenAiClient(EndpointSettings.model_validate(settings))
+    return OpenAiClient(EndpointSettings(url=url, model=name, token_env=token_env))
 
 
 def main(arguments: Sequence[str] | None = None) -> Mapping[str, float]:
     """Measures and records; returns the figures by name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llm", metavar="URL", help="endpoint of a model that writes scorers")
-    parser.add_argument("--model", default="", help="its name, where the endpoint has several")
+    parser.add_argument("--model", help="its name, where the endpoint has several")
+    parser.add_argument("--token-env", help="variable with the endpoint's token")
     chosen = parser.parse_args(arguments)
     with Box(best_tier(), PRELOAD) as box:
         figures = [*fidelity(box), *gate(box), *matching()]
         if chosen.llm:
-            figures += written_by(model_at(chosen.llm, chosen.model), box)
+            llm = model_at(chosen.llm, chosen.model, chosen.token_env)
+            figures += written_by(llm, chosen.model or chosen.llm, box)
     print(write_results("saga_scorers", figures))
     return {str(one["name"]): float(one["value"]) for one in figures}
 

@@ -18,6 +18,7 @@ from ray_matdesign.distributed.crew import WorkerStartFailed as WorkerStartFaile
 from ray_matdesign.distributed.host import Raised
 from ray_matdesign.distributed.mapping import Batch, BatchMap, Published, Results, cancelled
 from ray_matdesign.distributed.metrics import PoolMetrics
+from ray_matdesign.distributed.pace import QUEUE_BELOW_S, Pace
 from ray_matdesign.distributed.placement import Quarters
 from ray_matdesign.distributed.worker import (
     Ref,
@@ -40,10 +41,6 @@ _PING_DEADLINE_S = 10.0
 
 _CALLS_PER_WORKER = 2
 """One batch running, one queued behind it to hide the driver's latency."""
-
-_QUEUE_BELOW_S = 1.0
-"""Batches that take longer are not queued: the latency is nothing to them, and a batch that waits
-behind a slow one, or in front of an urgent one, is worse."""
 
 
 class WorkerPool:
@@ -78,7 +75,7 @@ class WorkerPool:
         self._crew = Crew(role, metrics, self._ring, quarters or Quarters())
         self._maps: list[BatchMap] = []
         self._published: Published | None = None
-        self._pace_s: dict[str, float] = {}
+        self._pace: defaultdict[str, Pace] = defaultdict(Pace)
         self._busy_s: defaultdict[str, float] = defaultdict(float)
         self._ended: RuntimeError | None = None
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -254,7 +251,7 @@ class WorkerPool:
     def _give(self, worker: Worker) -> bool:
         window = _CALLS_PER_WORKER * len(self._crew.workers)
         for mapping in self._maps:
-            if worker.calls and self._pace_s.get(mapping.verb, _QUEUE_BELOW_S) >= _QUEUE_BELOW_S:
+            if worker.calls and not self._may_queue(worker, mapping.verb):
                 continue
             batch = mapping.hand_out(worker, window)
             if batch is not None:
@@ -264,6 +261,11 @@ class WorkerPool:
                 worker.calls.append((listen(ref, worker, self._ring), batch))
                 return True
         return False
+
+    def _may_queue(self, worker: Worker, verb: str) -> bool:
+        """Whether a batch may wait behind the one that a worker is busy with."""
+        brisk = worker.proven and self._pace[verb].is_brisk(len(self._crew.workers))
+        return brisk and time.monotonic() < worker.clock + QUEUE_BELOW_S
 
     def _ring(self, worker: Worker, ref: Ref) -> None:
         self._events.put(partial(self._rung, worker, ref))
@@ -316,7 +318,8 @@ class WorkerPool:
         verb, now = batch.mapping.verb, time.monotonic()
         took, worker.clock = now - worker.clock, now
         self._busy_s[verb] += took
-        self._pace_s[verb] = 0.8 * self._pace_s.get(verb, took) + 0.2 * took
+        self._pace[verb].note(took)
+        worker.proven = True
         self._metrics.finished(verb, took)
 
     def _fail_attempt(self, batch: Batch, why: str) -> None:

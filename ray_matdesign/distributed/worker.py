@@ -31,6 +31,7 @@ class Worker:
         pinged: What comes if it lives; ``None`` unless it was asked.
         pid: On its node.
         calls: Batches it was given, oldest first, with what comes of them.
+        proven: It has finished a batch.
         rung: Of what was awaited, what has come and was not looked at yet.
         ended: Nobody listens to it any more.
     """
@@ -41,6 +42,7 @@ class Worker:
     pinged: Ref | None = None
     pid: int = 0
     calls: deque[tuple[Ref, Batch]] = field(default_factory=deque)
+    proven: bool = False
     rung: set[Ref] = field(default_factory=set)
     ended: bool = False
 

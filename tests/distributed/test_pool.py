@@ -19,6 +19,7 @@ import pytest
 from processes import eventually, store_used
 
 from ray_matdesign.config.schema import ExecutionSettings
+from ray_matdesign.distributed import pace
 from ray_matdesign.distributed import pool as pool_module
 from ray_matdesign.distributed.executor import RayExecutor
 from ray_matdesign.distributed.metrics import PoolMetrics
@@ -178,7 +179,7 @@ def test_slow_batches_are_not_queued_so_the_urgent_is_next(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool_module, "_QUEUE_BELOW_S", 0.1)
+    monkeypatch.setattr(pace, "QUEUE_BELOW_S", 0.1)
     assert len(pids("reward")) == 2
     log = tmp_path / "log"
     batches = [{"x": x, "file": str(log), "sleep": 0.5} for x in range(6)]
@@ -190,6 +191,13 @@ def test_slow_batches_are_not_queued_so_the_urgent_is_next(
     assert len(answers(later)) == 6
     began = [line.split()[2] for line in log.read_text().splitlines()]
     assert began.index("100") <= 5
+
+
+def test_nothing_waits_behind_a_slow_batch_while_the_other_worker_is_free() -> None:
+    with RayExecutor([role("lab")], ExecutionSettings(backend="ray")) as running:
+        assert eventually(lambda: len(running.pids("lab")) == 2)
+        batches = [{"x": 0, "sleep": 4.0}, *({"x": x, "sleep": 0.1} for x in range(1, 12))]
+        assert [index for index, _ in running.map("lab", "square", batches)][-1] == 0
 
 
 def test_weights_are_those_published_when_the_map_was_asked_for(executor: RayExecutor) -> None:

@@ -14,6 +14,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,19 @@ from ray_matdesign.agents.sandbox.tiers import best_tier
 from ray_matdesign.potentials.protocol import Failed
 
 LIMITS = Limits(cpu_s=5.0, wall_s=60.0, memory_mib=512, tasks=4)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one objective.
+
+    Attributes:
+        attempts: Until a scorer passed; 0 if none did.
+        error: Its largest relative error.
+    """
+
+    attempts: int = 0
+    error: float = float("inf")
 
 
 def right_answers(case: Case) -> list[ScorerArtifact]:
@@ -106,23 +122,31 @@ def matching() -> list[dict[str, Any]]:
     ]
 
 
-def written_by(llm: Llm, name: str, box: Box) -> list[dict[str, Any]]:
-    """B1 with a model's own answers: how many pass, and how right those are."""
-    passed: dict[str, int] = {}
-    errors = []
-    for case in CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            # No scorers to reuse: all twelve are to be written.
-            done = implement(case.spec, [], Workshop(llm, Path(folder), box))
+def answered(llm: Llm, case: Case) -> Answered:
+    """What a model makes of one objective, with nothing to reuse."""
+    with tempfile.TemporaryDirectory() as folder, Box(best_tier(), PRELOAD) as box:
+        done = implement(case.spec, [], Workshop(llm, Path(folder), box))
         print(f"{case.spec.name}: {done.outcome}, {done.reason}", flush=True)
-        if done.outcome is Outcome.WRITTEN:
-            passed[case.spec.name] = len(done.attempts)
-            errors.append(largest_error(case, done.attempts[-1], box))
-    at_first = sum(attempts == 1 for attempts in passed.values())
-    right = sum(error <= 1e-6 for error in errors)
+        if done.outcome is not Outcome.WRITTEN:
+            return Answered()
+        try:
+            error = largest_error(case, done.attempts[-1], box)
+        except RuntimeError as failure:  # no value for one of the crystals
+            print(failure, flush=True)
+            error = float("inf")
+        return Answered(len(done.attempts), error)
+
+
+def written_by(llm: Llm, name: str, at_once: int) -> list[dict[str, Any]]:
+    """B1 with a model's own answers: how many pass, and how right those are."""
+    with ThreadPoolExecutor(at_once) as threads:
+        found = list(threads.map(partial(answered, llm), CASES))
+    at_first = sum(one.attempts == 1 for one in found)
+    passed = sum(one.attempts > 0 for one in found)
+    right = sum(one.error <= 1e-6 for one in found)
     return [
         figure(f"B1 by {name}: first draft passes", at_first / len(CASES), "share"),
-        figure(f"B1 by {name}: passes after repairs", len(passed) / len(CASES), "share"),
+        figure(f"B1 by {name}: passes after repairs", passed / len(CASES), "share"),
         figure(f"B1 by {name}: passes and is right to 1e-6", right / len(CASES), "share"),
     ]
 
@@ -140,13 +164,14 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, float]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llm", metavar="URL", help="endpoint of a model that writes scorers")
     parser.add_argument("--model", help="its name, where the endpoint has several")
+    parser.add_argument("--at-once", type=int, default=6, help="objectives it is asked about")
     parser.add_argument("--token-env", help="variable with the endpoint's token")
     chosen = parser.parse_args(arguments)
     with Box(best_tier(), PRELOAD) as box:
         figures = [*fidelity(box), *gate(box), *matching()]
         if chosen.llm:
             llm = model_at(chosen.llm, chosen.model, chosen.token_env)
-            figures += written_by(llm, chosen.model or chosen.llm, box)
+            figures += written_by(llm, chosen.model or chosen.llm, chosen.at_once)
     print(write_results("saga_scorers", figures))
     return {str(one["name"]): float(one["value"]) for one in figures}
 

@@ -167,10 +167,10 @@ def main(arguments: Sequence[str] | None = None) -> Mapping[str, float]:
     parser.add_argument("--at-once", type=int, default=6, help="objectives it is asked about")
     parser.add_argument("--token-env", help="variable with the endpoint's token")
     chosen = parser.parse_args(arguments)
+    llm = model_at(chosen.llm, chosen.model, chosen.token_env) if chosen.llm else None
     with Box(best_tier(), PRELOAD) as box:
         figures = [*fidelity(box), *gate(box), *matching()]
-        if chosen.llm:
-            llm = model_at(chosen.llm, chosen.model, chosen.token_env)
+        if llm is not None:
             figures += written_by(llm, chosen.model or chosen.llm, chosen.at_once)
     print(write_results("saga_scorers", figures))
     return {str(one["name"]): float(one["value"]) for one in figures}

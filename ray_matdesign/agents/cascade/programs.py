@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ray_matdesign.agents.cascade.harness import ANSWER
+from ray_matdesign.agents.written_source import python_blocks
 
-_FENCED = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _OPEN = re.compile(r"^[ \t]*```[ \t]*(?:python|py|python3)?[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
-_PYTHON = {"", "python", "py", "python3"}
 _USUAL = {"np": "import numpy as np", "pd": "import pandas as pd",
           "plt": "import matplotlib.pyplot as plt"}  # fmt: skip
 _MOST_SYMBOLS = 24
@@ -55,7 +54,7 @@ def extract(text: str, *, cut_off: bool = False) -> str:
         NoProgram: It holds none, or the program is not whole.
     """
     text = text.replace("\r\n", "\n")
-    blocks = [body for kind, body in _FENCED.findall(text) if kind.lower() in _PYTHON]
+    blocks = python_blocks(text)
     if not blocks:
         opened = _OPEN.search(text)
         if cut_off:

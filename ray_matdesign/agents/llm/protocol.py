@@ -124,6 +124,16 @@ class Llm(Protocol):
         ...
 
 
+def check_whole(answer: Answer) -> None:
+    """Checks that an answer came to its end.
+
+    Raises:
+        Truncated: It was cut off.
+    """
+    if answer.finish == LENGTH:
+        raise Truncated(f"{answer.model}: cut off after {answer.completion_tokens} tokens")
+
+
 def parsed(answer: Answer, model: type[AnyModel]) -> AnyModel:
     """Reads an answer as an object of a given kind.
 
@@ -138,8 +148,7 @@ def parsed(answer: Answer, model: type[AnyModel]) -> AnyModel:
         Truncated: The answer was cut off.
         BadAnswer: It is no JSON, or does not fit.
     """
-    if answer.finish == LENGTH:
-        raise Truncated(f"{answer.model}: cut off after {answer.completion_tokens} tokens")
+    check_whole(answer)
     fenced = _FENCED.fullmatch(answer.text)
     text = fenced[1] if fenced else answer.text
     try:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ray_matdesign.agents.llm.protocol import (
-    AnyModel,
+    Answer,
     BadAnswer,
     Llm,
     Request,
@@ -30,7 +30,6 @@ from ray_matdesign.agents.objectives.matching import (
 )
 from ray_matdesign.agents.objectives.prompts import (
     MatchAnswer,
-    PythonAnswer,
     declarative_request,
     match_request,
     python_request,
@@ -42,6 +41,7 @@ from ray_matdesign.agents.objectives.validation import (
     check_specification,
     validate,
 )
+from ray_matdesign.agents.written_source import source_of
 
 
 class Outcome(StrEnum):
@@ -139,7 +139,10 @@ def _written(spec: ObjectiveSpec, workshop: Workshop) -> tuple[list[ScorerArtifa
         return [], "no formula is given, and there is no language model to write one"
     asked = declarative_request(spec, workshop.seed)
     attempts, reason = _conversation(
-        workshop, workshop.llm, asked, Program, lambda p: ScorerArtifact(spec=spec, program=p)
+        workshop,
+        workshop.llm,
+        asked,
+        lambda answer: ScorerArtifact(spec=spec, program=parsed(answer, Program)),
     )
     if reason and workshop.sandbox is not None:
         asked = python_request(spec, workshop.seed)
@@ -147,8 +150,7 @@ def _written(spec: ObjectiveSpec, workshop: Workshop) -> tuple[list[ScorerArtifa
             workshop,
             workshop.llm,
             asked,
-            PythonAnswer,
-            lambda a: ScorerArtifact(spec=spec, source=a.code),
+            lambda answer: ScorerArtifact(spec=spec, source=source_of(answer)),
         )
         attempts += more
     return attempts, reason
@@ -158,8 +160,7 @@ def _conversation(
     workshop: Workshop,
     llm: Llm,
     request: Request,
-    model: type[AnyModel],
-    drafted: Callable[[AnyModel], ScorerArtifact],
+    drafted: Callable[[Answer], ScorerArtifact],
 ) -> tuple[list[ScorerArtifact], str]:
     """Asks until an answer passes or the repairs are used up; the error goes back each time."""
     attempts: list[ScorerArtifact] = []
@@ -167,7 +168,7 @@ def _conversation(
     for _ in range(workshop.repairs + 1):
         answer = llm.ask(request)
         try:
-            draft = drafted(parsed(answer, model))
+            draft = drafted(answer)
         except (BadAnswer, Truncated) as error:
             reason = str(error)
         else:

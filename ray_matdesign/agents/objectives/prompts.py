@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from ray_matdesign.agents.llm.protocol import Message, Request
 from ray_matdesign.agents.objectives.groups import GROUPS
 from ray_matdesign.agents.objectives.language import schema
@@ -51,19 +49,12 @@ ATOMIC_MASSES_AMU, ELECTRONEGATIVITIES (0 where there is none), COVALENT_RADII_A
 ray_matdesign.crystals.geometry has min_distance(crystal), nearest_contacts(crystal) and
 nearest_distances(crystal, k).
 Only imports, constants and functions may stand at the top of the module; no classes, no names or
-attributes that start with an underscore. Answer with the JSON object {{"code": "..."}} alone."""
+attributes that start with an underscore. Answer with one ```python block and nothing else."""
 
 _MATCH = """\
 You compare an objective with a list of scorers. Name the scorer that computes the same physical
 quantity, or none if no scorer does. A similar quantity is not the same quantity.
 Answer with the JSON object {"scorer": "NAME"} or {"scorer": null} alone."""
-
-
-class PythonAnswer(Settings):
-    """A scorer in Python, as a model answers."""
-
-    code: str = Field(min_length=1)
-    """Source of a module that defines ``score``."""
 
 
 class MatchAnswer(Settings):
@@ -79,7 +70,7 @@ def declarative_request(spec: ObjectiveSpec, seed: int = 0) -> Request:
 
 
 def python_request(spec: ObjectiveSpec, seed: int = 0) -> Request:
-    """Asks for a scorer in Python."""
+    """Asks for a scorer in Python, as text that holds a block of it."""
     arguments = "crystals, properties" if spec.needs else "crystals"
     returns = {
         "candidate": "returns a list of one number for each crystal",
@@ -89,14 +80,7 @@ def python_request(spec: ObjectiveSpec, seed: int = 0) -> Request:
     system = _PYTHON.replace("SIGNATURE", f"score({arguments})").replace("RETURNS", returns)
     if spec.needs:
         system += f"\nproperties is a dict of lists, one number a crystal: {', '.join(spec.needs)}."
-    return _request(
-        "implementer.python",
-        system,
-        _described(spec),
-        PythonAnswer.model_json_schema(),
-        2048,
-        seed,
-    )
+    return _request("implementer.python", system, _described(spec), None, 2048, seed)
 
 
 def match_request(spec: ObjectiveSpec, entries: Sequence[Entry], seed: int = 0) -> Request:
@@ -120,7 +104,7 @@ def _described(spec: ObjectiveSpec) -> str:
 
 
 def _request(
-    purpose: str, system: str, user: str, answer: dict[str, object], tokens: int, seed: int
+    purpose: str, system: str, user: str, answer: dict[str, object] | None, tokens: int, seed: int
 ) -> Request:
     messages = (Message("system", system), Message("user", user))
     return Request(purpose, VERSION, messages, answer, max_tokens=tokens, seed=seed)

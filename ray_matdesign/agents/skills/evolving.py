@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from ray_matdesign.agents.llm.protocol import BadAnswer, Llm, Truncated, corrected, parsed
+from ray_matdesign.agents.llm.protocol import BadAnswer, Llm, Truncated, corrected
 from ray_matdesign.agents.skills.library import Admitted, Library
-from ray_matdesign.agents.skills.prompts import Rewritten, patch_request
+from ray_matdesign.agents.skills.prompts import patch_request
 from ray_matdesign.agents.skills.skill import Case, Draft, Inputs, Tests
 from ray_matdesign.agents.skills.trial import Workbench, try_out
+from ray_matdesign.agents.written_source import source_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def patch(
     for _ in range(repairs + 1):
         answer = llm.ask(request)
         try:
-            source = parsed(answer, Rewritten).code
+            source = source_of(answer)
         except (BadAnswer, Truncated) as error:
             last = Admitted(None, str(error), None, ())
             request = corrected(request, answer, str(error))

@@ -1,4 +1,4 @@
-"""What a language model is asked about skills: few words each time, under a schema."""
+"""What a language model is asked about skills: few words each time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ A Python function fails for some arguments. Write the whole module again with th
 the same function name and arguments (a new one needs a default), all types, a docstring, helpers
 with a leading underscore. It returns plain Python values, and reads or writes no files. You may
 import only: {", ".join(sorted(PACKAGES))}.
-Answer with the JSON object {{"code": "..."}} alone."""
+Answer with one ```python block and nothing else."""
 
 
 class Words(Settings):
@@ -52,12 +52,6 @@ class Values(Settings):
     """Arguments a function should work for."""
 
     sets: tuple[dict[str, JsonValue], ...] = Field(max_length=8)
-
-
-class Rewritten(Settings):
-    """A module that was put right."""
-
-    code: str = Field(min_length=1)
 
 
 def words_request(
@@ -77,13 +71,13 @@ def values_request(task: Task, parameters: Sequence[Parameter], seed: int = 0) -
 
 
 def patch_request(skill: Skill, failure: str, seed: int = 0) -> Request:
-    """Asks for a better version of a skill."""
+    """Asks for a better version of a skill, as text that holds a block of Python."""
     user = f"Module:\n{skill.source}\n\nFailure: {failure}"
-    return _request("skills.patch", _PATCH, user, Rewritten.model_json_schema(), 2048, seed)
+    return _request("skills.patch", _PATCH, user, None, 2048, seed)
 
 
 def _request(
-    purpose: str, system: str, user: str, answer: dict[str, object], tokens: int, seed: int
+    purpose: str, system: str, user: str, answer: dict[str, object] | None, tokens: int, seed: int
 ) -> Request:
     messages = (Message("system", system), Message("user", user))
     return Request(purpose, VERSION, messages, answer, max_tokens=tokens, seed=seed)

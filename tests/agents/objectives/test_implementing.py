@@ -92,8 +92,8 @@ def test_python_is_asked_for_when_the_language_fails(tmp_path: Path, sandbox: Bo
     lines = {
         "implementer.declarative": ["{}"] * 2,
         "implementer.python": [
-            json.dumps({"code": "import os\ndef score(crystals):\n    return []"}),
-            json.dumps({"code": DENSITY.source}),
+            "```python\nimport os\ndef score(crystals):\n    return []\n```",
+            f"It is mass over volume.\n```python\n{DENSITY.source}\n```",
         ],
     }
     llm = Scripted(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def implemented(code: str, folder: Path, sandbox: Box) -> Implementation:
 
 
 def _said(code: str) -> str:
-    return json.dumps({"code": code})
+    return f"```python\n{code}\n```"
 
 
 def test_what_works_is_registered_and_then_reused(tmp_path: Path, sandbox: Box) -> None:

@@ -133,7 +133,7 @@ def test_a_failure_is_patched_by_a_version_that_keeps_every_promise(
     old = str(library.admit(volume(source=source), bench).id)
     wrong = source.replace("    assert a < 10\n", "").replace("a * b * c", "24.0")
     right = source.replace("    assert a < 10\n", "").replace("a * b * c", "c * b * a")
-    answers = ["gibberish", json.dumps({"code": wrong}), json.dumps({"code": right})]
+    answers = ["gibberish", f"```python\n{wrong}```", f"```python\n{right}```"]
     llm = Scripted(answers)
     failure = Failure({"a": 20.0, "b": 1.0, "c": 2.0}, 40.0, source="volume.7")
     found = patch(library, old, failure, llm, bench)

@@ -115,7 +115,7 @@ class Course:
             data = take()
         except RoleError as error:
             self.note(error, fatal=True, in_round=in_round)
-            told = f"{error}; put that right, then resume {self.places.root}"
+            told = f"{error}; the campaign can be gone on with: {self.places.root}"
             raise CampaignFailed(told) from error
         event = self._log.append(
             kind, key, data, in_round=in_round, seconds=time.monotonic() - begun
